@@ -1,0 +1,65 @@
+//! What the operating system lets this process open, against what the plan may need.
+
+use std::num::NonZeroU32;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::flags::ConcurrentFrom;
+
+/// Descriptors beside one per call in flight: files, timers, event loops, the exporter's clients.
+const BESIDE: u64 = 64;
+
+/// Raises the soft limit of open files to what the in-flight limit may need, and gives the limit that can be had.
+///
+/// # Errors
+/// Where a limit that the user chose cannot be had: the message names both numbers and the way out.
+pub(super) fn make_room(concurrent: NonZeroU32, from: ConcurrentFrom) -> Result<NonZeroU32, String> {
+    let wanted = u64::from(concurrent.get()) + BESIDE;
+    let limit = getrlimit(Resource::Nofile);
+    let soft = limit.current.unwrap_or(u64::MAX);
+    if soft >= wanted {
+        return Ok(concurrent);
+    }
+    let reachable = limit.maximum.unwrap_or(u64::MAX).min(wanted);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), maximum: limit.maximum });
+    let had = if raised.is_ok() { reachable } else { soft };
+    fit(concurrent, from, had)
+}
+
+fn fit(concurrent: NonZeroU32, from: ConcurrentFrom, files: u64) -> Result<NonZeroU32, String> {
+    let fits = u32::try_from(files.saturating_sub(BESIDE)).unwrap_or(u32::MAX).min(concurrent.get());
+    match (NonZeroU32::new(fits), from) {
+        (Some(fits), _) if fits == concurrent => Ok(concurrent),
+        (Some(fits), ConcurrentFrom::Default) => {
+            tracing::warn!(
+                "only {files} files may be open: at most {fits} calls in flight instead of {concurrent}; raise `ulimit -n` \
+                 or give --concurrent {fits}"
+            );
+            Ok(fits)
+        }
+        (fits, _) => Err(format!(
+            "--concurrent {concurrent} needs {} open files, but only {files} are allowed: raise `ulimit -n`, or give \
+             --concurrent {}",
+            u64::from(concurrent.get()) + BESIDE,
+            fits.map_or(1, NonZeroU32::get),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_is_lowered_and_a_choice_is_not() {
+        let thousand = NonZeroU32::new(1000).unwrap();
+        assert_eq!(fit(thousand, ConcurrentFrom::User, 5000), Ok(thousand));
+        assert_eq!(fit(thousand, ConcurrentFrom::Default, 256).unwrap().get(), 192);
+        let told = fit(thousand, ConcurrentFrom::User, 256).unwrap_err();
+        assert_eq!(
+            told,
+            "--concurrent 1000 needs 1064 open files, but only 256 are allowed: raise `ulimit -n`, or give --concurrent 192"
+        );
+        assert!(fit(thousand, ConcurrentFrom::Default, 64).is_err());
+    }
+}

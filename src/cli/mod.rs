@@ -1,0 +1,69 @@
+//! The command line: flags in, an exit code out.
+
+mod demo;
+mod environment;
+mod exit;
+mod flags;
+mod limits;
+mod log;
+mod run;
+#[cfg(feature = "server")]
+mod serve;
+mod signals;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+
+/// Open-loop load generator for MCP servers, with a verdict.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    log: log::LogArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Drive a target, and end with a report and a verdict.
+    Run(Box<flags::RunArgs>),
+    /// The same against the bundled payments server, started for the occasion.
+    #[cfg(feature = "server")]
+    Demo(demo::DemoArgs),
+    /// The bundled reference MCP payments server, with faults on request.
+    #[cfg(feature = "server")]
+    Serve(serve::ServeArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 PASS · 1 FAIL · 2 bad flags or plan · 3 INVALID · 4 INCONCLUSIVE · 5 target not reached, no MCP, no such \
+tool · 6 a result file could not be written · 130, 143 interrupted, terminated";
+
+/// Runs the program: parses the command line, does what it says, and gives the exit code.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => return exit::clap(&told),
+    };
+    log::start(&cli.log);
+    let ended = match cli.command {
+        Command::Run(args) => run::run(*args, &cli.log),
+        #[cfg(feature = "server")]
+        Command::Demo(args) => demo::demo(&args, &cli.log),
+        #[cfg(feature = "server")]
+        Command::Serve(args) => serve::serve_payments(&args),
+        Command::Completions { shell } => {
+            let command = &mut <Cli as clap::CommandFactory>::command();
+            clap_complete::generate(shell, command, "mcpace", &mut std::io::stdout());
+            Ok(Exit::Pass)
+        }
+    };
+    ended.unwrap_or_else(|failure| failure.tell())
+}

@@ -1,0 +1,274 @@
+//! `mcpace serve`: from flags to a reference payments server that ends when it should.
+
+use std::io::{self, Read, Write};
+use std::num::NonZeroUsize;
+use std::thread;
+
+use clap::{Args, ValueEnum};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use super::exit::{Exit, Failure};
+use crate::server::fault::{Faults, Freeze, ResponseTime, Share};
+use crate::server::{AllowedHosts, Listening, Replies, ServerError, Sessions, Settings, serve};
+
+/// Run the bundled reference payments server, with faults on request
+#[derive(Args, Clone, Debug)]
+pub(super) struct ServeArgs {
+    /// Name or address to listen on
+    #[arg(long, default_value = "127.0.0.1", value_name = "HOST")]
+    pub(super) host: String,
+    /// Port to listen on; 0 takes any free one
+    #[arg(long, default_value_t = 8000, value_name = "PORT")]
+    pub(super) port: u16,
+    /// Whether clients before MCP 2026-07-28 get a session
+    #[arg(long, value_enum, default_value_t = SessionsFlag::Stateless)]
+    pub(super) sessions: SessionsFlag,
+    /// Form of replies [default: json; sse with stateful sessions, which know no other]
+    #[arg(long, value_enum)]
+    pub(super) replies: Option<RepliesFlag>,
+    /// Also serve requests for this name, besides loopback names; '*' for any (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(super) allowed_host: Vec<String>,
+    /// End when standard input closes, so that the server does not outlive whoever started it
+    #[arg(long)]
+    pub(super) exit_with_stdin: bool,
+    /// Threads to serve on
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub(super) threads: NonZeroUsize,
+    /// Starting balances, payment ids and faults come from this number
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(super) seed: u64,
+    /// Payments remembered; the oldest are forgotten beyond
+    #[arg(long, default_value = "1000000", value_name = "N")]
+    pub(super) remember: NonZeroUsize,
+    /// What goes wrong on purpose.
+    #[command(flatten)]
+    pub(super) faults: FaultArgs,
+}
+
+/// The flags that make the server misbehave. All follow from `--seed`.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Faults of tool calls")]
+pub(super) struct FaultArgs {
+    /// Response time added to each call: 2s, or lognormal(20ms, 0.5) for median and sigma
+    #[arg(long, value_name = "TIME")]
+    pub(super) response_time: Option<ResponseTime>,
+    /// Share of calls answered with isError, as in 1% or 0.01
+    #[arg(long, value_name = "SHARE")]
+    pub(super) error_share: Option<Share>,
+    /// Share of calls answered with HTTP 500
+    #[arg(long, value_name = "SHARE")]
+    pub(super) http_error_share: Option<Share>,
+    /// Share of calls whose connection is reset
+    #[arg(long, value_name = "SHARE")]
+    pub(super) reset_share: Option<Share>,
+    /// Share of calls answered with something that is not JSON
+    #[arg(long, value_name = "SHARE")]
+    pub(super) malformed_share: Option<Share>,
+    /// Share of calls answered wrongly: no payment id, another payment's id, no balance
+    #[arg(long, value_name = "SHARE")]
+    pub(super) wrong_share: Option<Share>,
+    /// Freeze all connections for the last part of every period since the server began, as in 500ms/5s
+    #[arg(long, value_name = "LENGTH/PERIOD")]
+    pub(super) freeze: Option<Freeze>,
+}
+
+/// The choices of `--sessions`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum SessionsFlag {
+    /// Each call stands alone
+    Stateless,
+    /// initialize opens a session
+    Stateful,
+}
+
+/// The choices of `--replies`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum RepliesFlag {
+    /// application/json
+    Json,
+    /// Server-sent events
+    Sse,
+}
+
+/// Serves until it is told to end.
+pub(super) fn serve_payments(args: &ServeArgs) -> Result<Exit, Failure> {
+    args.run().map(|()| Exit::Pass).map_err(|why| Failure::usage(why))
+}
+
+impl ServeArgs {
+    /// What the server is told.
+    pub(super) fn settings(&self) -> Settings {
+        let sessions = match self.sessions {
+            SessionsFlag::Stateless => Sessions::Stateless,
+            SessionsFlag::Stateful => Sessions::Stateful,
+        };
+        let replies = match (self.replies, sessions) {
+            (Some(RepliesFlag::Json), _) | (None, Sessions::Stateless) => Replies::Json,
+            (Some(RepliesFlag::Sse), _) | (None, Sessions::Stateful) => Replies::Sse,
+        };
+        let allowed_hosts = match self.allowed_host.as_slice() {
+            [] => AllowedHosts::Loopback,
+            names if names.iter().any(|name| name == "*") => AllowedHosts::Any,
+            names => AllowedHosts::Also(names.to_vec()),
+        };
+        Settings {
+            host: self.host.clone(),
+            port: self.port,
+            sessions,
+            replies,
+            allowed_hosts,
+            seed: self.seed,
+            capacity: self.remember.get(),
+            faults: self.faults.faults(),
+        }
+    }
+
+    /// Serves until a signal, or the end of standard input where that was asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] where the flags contradict each other, or the address cannot be listened on.
+    pub(super) fn run(&self) -> Result<(), ServerError> {
+        let runtime = runtime(self.threads).map_err(ServerError::Serve)?;
+        runtime.block_on(async {
+            let end = end(self.exit_with_stdin).map_err(ServerError::Serve)?;
+            serve(self.settings(), announce, end).await
+        })
+    }
+}
+
+impl FaultArgs {
+    fn faults(&self) -> Faults {
+        Faults {
+            response_time: self.response_time.unwrap_or_default(),
+            errors: self.error_share.unwrap_or_default(),
+            http_errors: self.http_error_share.unwrap_or_default(),
+            resets: self.reset_share.unwrap_or_default(),
+            malformed: self.malformed_share.unwrap_or_default(),
+            wrong: self.wrong_share.unwrap_or_default(),
+            freeze: self.freeze,
+        }
+    }
+}
+
+fn runtime(threads: NonZeroUsize) -> io::Result<Runtime> {
+    match threads.get() {
+        1 => Builder::new_current_thread().enable_all().build(),
+        more => Builder::new_multi_thread().worker_threads(more).enable_all().build(),
+    }
+}
+
+/// One line on standard output, at once, for whoever started the server. Nobody may be reading it.
+fn announce(listening: Listening) {
+    let mut stdout = io::stdout().lock();
+    let written = writeln!(stdout, "mcpace serve: listening on http://{}/mcp", listening.address);
+    if let Err(error) = written.and_then(|()| stdout.flush()) {
+        tracing::warn!(%error, "the address could not be printed");
+    }
+}
+
+/// Ready when the server should end. The signals are caught from now on.
+fn end(with_stdin: bool) -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let stdin = with_stdin.then(stdin_closed);
+    Ok(async move {
+        let closed = async {
+            match stdin {
+                Some(closed) => drop(closed.await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = closed => {}
+        }
+    })
+}
+
+/// Ready when standard input is at its end. A thread of its own reads it: a runtime would wait for the read to return.
+fn stdin_closed() -> oneshot::Receiver<()> {
+    let (closed, when_closed) = oneshot::channel();
+    thread::spawn(move || {
+        let mut nowhere = [0; 256];
+        let mut stdin = io::stdin().lock();
+        loop {
+            match stdin.read(&mut nowhere) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
+        let _ = closed.send(());
+    });
+    when_closed
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ServeArgs,
+    }
+
+    fn settings(flags: &[&str]) -> Result<Settings, clap::Error> {
+        Line::try_parse_from([&["serve"], flags].concat()).map(|line| line.args.settings())
+    }
+
+    #[test]
+    fn without_flags_the_settings_are_the_defaults() {
+        assert_eq!(settings(&[]).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn every_flag_reaches_the_settings() {
+        let flags = "--host ::1 --port 0 --sessions stateful --seed 7 --remember 5 --allowed-host a --allowed-host b \
+            --response-time 2s --error-share 1% --http-error-share 0.02 --reset-share 3% --malformed-share 4% \
+            --wrong-share 5% --freeze 500ms/5s";
+        let faults = Faults {
+            response_time: ResponseTime::Fixed(Duration::from_secs(2)),
+            errors: "1%".parse().unwrap(),
+            http_errors: "2%".parse().unwrap(),
+            resets: "3%".parse().unwrap(),
+            malformed: "4%".parse().unwrap(),
+            wrong: "5%".parse().unwrap(),
+            freeze: Some("500ms/5s".parse().unwrap()),
+        };
+        let wanted = Settings {
+            host: "::1".to_owned(),
+            port: 0,
+            sessions: Sessions::Stateful,
+            replies: Replies::Sse,
+            allowed_hosts: AllowedHosts::Also(vec!["a".to_owned(), "b".to_owned()]),
+            seed: 7,
+            capacity: 5,
+            faults,
+        };
+        assert_eq!(settings(&flags.split_whitespace().collect::<Vec<_>>()).unwrap(), wanted);
+    }
+
+    #[test]
+    fn a_star_allows_every_host() {
+        assert_eq!(settings(&["--allowed-host", "a", "--allowed-host", "*"]).unwrap().allowed_hosts, AllowedHosts::Any);
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_the_way_out() {
+        let refused = |flags: &[&str]| settings(flags).unwrap_err().to_string();
+        assert!(refused(&["--error-share", "2"]).contains("give it as 1% or 0.01"));
+        assert!(refused(&["--freeze", "5s/5s"]).contains("as in 500ms/5s"));
+        assert!(refused(&["--response-time", "lognormal(20ms)"]).contains("lognormal(20ms, 0.5)"));
+        assert!(refused(&["--threads", "0"]).contains("--threads"));
+    }
+}

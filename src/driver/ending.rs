@@ -1,0 +1,144 @@
+//! What an answer, or the lack of one, means for a call: its outcome, and the failure in words.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::io;
+
+use bytes::Bytes;
+use http::header::{LOCATION, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
+
+use super::exchange::{Answer, Content, media_type, snippet};
+use super::tls::{causes, is_local};
+use crate::mcp::{EXAMPLE_CHARS, GROUP_CHARS, Malformed, ToolAnswer, cut, group_of, read_tool_answer};
+use crate::outcome::Outcome;
+use crate::time::Moment;
+use crate::workload::Failure;
+
+/// The code by which some servers say that they do not know a session.
+const NO_SUCH_SESSION: i64 = -32000;
+
+/// How a call ended, but for when: the outcome, the raw JSON of the result, and the failure if it is one.
+pub(super) type Ending = (Outcome, Bytes, Option<Failure>);
+
+/// A call without a result.
+pub(super) fn failed(outcome: Outcome, failure: Failure) -> Ending {
+    (outcome, Bytes::new(), Some(failure))
+}
+
+/// What an answer means for a call.
+pub(super) fn judge(answer: Answer, has_session: bool) -> Ending {
+    let status = answer.status;
+    let is_session_lost = has_session
+        && match answer.content {
+            Content::Error(code, _) => status == StatusCode::NOT_FOUND || is_code_of_lost_session(status, code),
+            _ => status == StatusCode::NOT_FOUND,
+        };
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return failed(Outcome::AuthError, http_failure(&answer));
+    }
+    if is_session_lost {
+        return failed(Outcome::SessionLost, http_failure(&answer));
+    }
+    match answer.content {
+        Content::Error(_, failure) => failed(Outcome::RpcError, failure),
+        _ if !status.is_success() => failed(Outcome::HttpError, http_failure(&answer)),
+        Content::Result(result) => judge_tool(result),
+        Content::Invalid(failure) => failed(Outcome::InvalidReply, failure),
+        Content::Nothing => {
+            let group = "the stream of events ended without an answer".to_owned();
+            failed(Outcome::Disconnected, Failure { example: group.clone(), group })
+        }
+        Content::Other(body) if body.is_empty() => {
+            let group = format!("HTTP {} without an answer", status.as_u16());
+            failed(Outcome::InvalidReply, Failure { example: group.clone(), group })
+        }
+        Content::Other(body) => {
+            let group = cut(&format!("{} in place of an answer", media_type(&answer.headers)), GROUP_CHARS);
+            failed(Outcome::InvalidReply, Failure { group, example: snippet(&body) })
+        }
+    }
+}
+
+fn is_code_of_lost_session(status: StatusCode, code: i64) -> bool {
+    status == StatusCode::BAD_REQUEST && code == NO_SUCH_SESSION
+}
+
+fn judge_tool(result: Bytes) -> Ending {
+    let answer = std::str::from_utf8(&result).map_err(|_| Malformed::NotUtf8).and_then(read_tool_answer);
+    match answer {
+        Ok(ToolAnswer::Done) => (Outcome::Ok, result, None),
+        Ok(ToolAnswer::IsError(text)) => {
+            let group = if text.trim().is_empty() { "an error without a text".to_owned() } else { group_of(&text) };
+            failed(Outcome::ToolError, Failure { group, example: cut(text.trim(), EXAMPLE_CHARS) })
+        }
+        Ok(ToolAnswer::InputRequired) => {
+            let group = "the server wants input before it answers".to_owned();
+            failed(Outcome::InputRequired, Failure { group, example: snippet(&result) })
+        }
+        Err(malformed) => {
+            failed(Outcome::InvalidReply, Failure { group: malformed.to_string(), example: snippet(&result) })
+        }
+    }
+}
+
+/// A status in words: where a redirect leads, when to come back, how the body begins.
+pub(super) fn http_failure(answer: &Answer) -> Failure {
+    let text = |headers: &HeaderMap, name| {
+        headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    let status = answer.status;
+    let mut group = format!("HTTP {}", status.as_u16());
+    let mut example = format!("{group} {}", status.canonical_reason().unwrap_or_default()).trim_end().to_owned();
+    if let Some(location) = text(&answer.headers, LOCATION).filter(|_| status.is_redirection()) {
+        // A query may hold what nobody should read in a report.
+        let path = location.split(['?', '#']).next().unwrap_or_default();
+        let _ = write!(group, " to {path}: give that URL");
+    }
+    if let Some(seconds) = text(&answer.headers, RETRY_AFTER) {
+        let _ = write!(example, ", Retry-After: {seconds}");
+    }
+    let words = match &answer.content {
+        Content::Error(_, failure) => failure.example.clone(),
+        Content::Other(body) => snippet(body),
+        _ => String::new(),
+    };
+    if !words.is_empty() {
+        let _ = write!(example, ": {words}");
+    }
+    let is_host_guard = status == StatusCode::MISDIRECTED_REQUEST
+        || (status == StatusCode::FORBIDDEN && example.to_ascii_lowercase().contains("host"));
+    if is_host_guard {
+        group.push_str(": a guard of the Host header");
+    }
+    Failure { group: cut(&group, GROUP_CHARS), example: cut(&example, EXAMPLE_CHARS) }
+}
+
+/// What it means that a connection broke under a call.
+pub(super) fn broken(error: &hyper::Error, is_reused: bool, (sent, first_byte): (Option<Moment>, Option<Moment>)) -> Ending {
+    let io = || causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    let innermost = causes(error).last().map(ToString::to_string).unwrap_or_default();
+    let example = cut(&format!("{error}: {innermost}"), EXAMPLE_CHARS);
+    let is_tls = causes(error).any(<dyn Error>::is::<rustls::Error>);
+    let is_garbled = io().any(|e| matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData));
+    if io().any(is_local) {
+        return failed(Outcome::NoLocalResource, Failure { group: group_of(&innermost), example });
+    }
+    if error.is_parse() || (is_garbled && !is_tls) {
+        return failed(Outcome::InvalidReply, Failure { group: group_of(&format!("not HTTP: {innermost}")), example });
+    }
+    let is_reset = io().any(|e| {
+        matches!(
+            e.kind(),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted
+        )
+    });
+    let what = if is_reset { "reset" } else { "closed" };
+    let group = match (sent, first_byte) {
+        (_, Some(_)) => format!("{what} within the answer"),
+        (_, None) if is_reused => format!("{what} on a reused connection before any answer"),
+        (Some(_), None) => format!("{what} before any answer"),
+        (None, None) => format!("{what} before the request was sent"),
+    };
+    failed(Outcome::Disconnected, Failure { group, example })
+}

@@ -1,0 +1,253 @@
+//! A lane's desk: who may be called now, who waits for room, and what became of each arrival.
+//!
+//! Every arrival that was taken has exactly one place here: waiting, in flight, or recorded.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::clock::MonotonicClock;
+use crate::arrival::Arrival;
+use crate::driver::Driver;
+use crate::measure::{FailureText, Fate, Gauges, Recorder, Sample, Shape};
+use crate::time::{Clock, Moment};
+use crate::workload::{Captures, Choice, Reply, Workload};
+
+/// How many arrivals may wait for each one that may be in flight, and at least so many in all.
+const WAITING_PER_PLACE: usize = 10;
+const WAITING_AT_LEAST: usize = 100_000;
+
+/// The state that a lane's loop and its calls share.
+pub(super) struct Desk<D> {
+    driver: D,
+    clock: MonotonicClock,
+    timeout: Duration,
+    room: Room,
+    work: RefCell<Work>,
+    waiting: RefCell<VecDeque<Taken>>,
+    in_flight: Cell<usize>,
+    idle: Notify,
+    recorder: RefCell<Box<Recorder>>,
+    exchange: Exchange,
+}
+
+/// Limits of one lane.
+pub(super) struct Room {
+    in_flight: usize,
+    waiting: usize,
+}
+
+impl Room {
+    /// Room for so many calls in flight, and for a bounded number that wait.
+    pub(super) fn for_calls(in_flight: usize) -> Self {
+        Self { in_flight, waiting: in_flight.saturating_mul(WAITING_PER_PLACE).max(WAITING_AT_LEAST) }
+    }
+}
+
+/// Where full recorders go, and cleared ones come from.
+pub(super) struct Exchange {
+    pub(super) lane: u32,
+    pub(super) full: mpsc::Sender<(u32, Box<Recorder>)>,
+    pub(super) cleared: mpsc::Receiver<Box<Recorder>>,
+}
+
+struct Work {
+    workload: Workload,
+    captures: Captures,
+}
+
+/// An arrival that the lane took.
+#[derive(Clone, Copy)]
+struct Taken {
+    arrival: Arrival,
+    choice: Choice,
+    picked_up: Moment,
+}
+
+impl<D: Driver + 'static> Desk<D> {
+    pub(super) fn new(
+        driver: D,
+        clock: MonotonicClock,
+        timeout: Duration,
+        room: Room,
+        workload: Workload,
+        recorder: Box<Recorder>,
+        exchange: Exchange,
+    ) -> Rc<Self> {
+        let captures = workload.captures();
+        Rc::new(Self {
+            driver,
+            clock,
+            timeout,
+            room,
+            work: RefCell::new(Work { workload, captures }),
+            waiting: RefCell::default(),
+            in_flight: Cell::new(0),
+            idle: Notify::new(),
+            recorder: RefCell::new(recorder),
+            exchange,
+        })
+    }
+
+    /// Takes an arrival that is due: calls at once where there is room, lets it wait where there is not, drops it where
+    /// too many wait.
+    pub(super) fn take(self: &Rc<Self>, arrival: Arrival, now: Moment) {
+        let taken = self.pick_up(arrival, now);
+        if self.in_flight.get() < self.room.in_flight {
+            self.in_flight.set(self.in_flight.get() + 1);
+            tokio::task::spawn_local(Rc::clone(self).serve(taken));
+        } else if self.waiting.borrow().len() < self.room.waiting {
+            self.waiting.borrow_mut().push_back(taken);
+        } else {
+            self.record(&taken, Fate::Dropped, None);
+        }
+    }
+
+    /// Takes an arrival that is due, only to drop it.
+    pub(super) fn turn_away(&self, arrival: Arrival, now: Moment) {
+        let taken = self.pick_up(arrival, now);
+        self.record(&taken, Fate::Dropped, None);
+    }
+
+    fn pick_up(&self, arrival: Arrival, now: Moment) -> Taken {
+        let Work { workload, captures } = &mut *self.work.borrow_mut();
+        let choice = workload.choose(&arrival, captures);
+        self.recorder.borrow_mut().picked_up(arrival.flow.0, choice.operation.0, arrival.intended, now);
+        Taken { arrival, choice, picked_up: now }
+    }
+
+    /// Calls for one arrival, and then for those that wait, on one place in flight.
+    async fn serve(self: Rc<Self>, first: Taken) {
+        let mut next = Some(first);
+        while let Some(taken) = next {
+            let ticket = Ticket { desk: &self, taken, open: true };
+            let call = {
+                let Work { workload, captures } = &mut *self.work.borrow_mut();
+                workload.call(&taken.arrival, taken.choice, captures)
+            };
+            let mut reply = self.driver.call(&call).await;
+            {
+                let Work { workload, captures } = &mut *self.work.borrow_mut();
+                workload.learn(&call, &mut reply, captures);
+            }
+            ticket.answered(&reply);
+            self.drop_expired(self.clock.now());
+            next = self.waiting.borrow_mut().pop_front();
+        }
+        self.in_flight.set(self.in_flight.get() - 1);
+        if self.in_flight.get() == 0 {
+            self.idle.notify_waiters();
+        }
+    }
+
+    /// Drops the arrivals that have waited for room as long as a call may take.
+    pub(super) fn drop_expired(&self, now: Moment) {
+        while self.next_expiry() <= now {
+            let expired = self.waiting.borrow_mut().pop_front();
+            if let Some(taken) = expired {
+                self.record(&taken, Fate::Dropped, None);
+            }
+        }
+    }
+
+    /// When the arrival that has waited longest is to be dropped.
+    pub(super) fn next_expiry(&self) -> Moment {
+        self.waiting.borrow().front().map_or(Moment::FAR, |taken| taken.picked_up.after(self.timeout))
+    }
+
+    /// Drops every arrival that waits.
+    pub(super) fn drop_waiting(&self) {
+        for taken in self.waiting.take() {
+            self.record(&taken, Fate::Dropped, None);
+        }
+    }
+
+    /// Whether nothing waits and nothing is in flight.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.get() == 0
+    }
+
+    /// Waits until nothing is in flight; nothing waits then either.
+    pub(super) async fn idle(&self) {
+        while !self.is_idle() {
+            self.idle.notified().await;
+        }
+    }
+
+    fn record(&self, taken: &Taken, fate: Fate, failure: Option<FailureText<'_>>) {
+        let sample = Sample {
+            flow: taken.arrival.flow.0,
+            operation: taken.choice.operation.0,
+            sequence: taken.arrival.sequence,
+            substituted: taken.choice.substituted,
+            intended: taken.arrival.intended,
+            picked_up: taken.picked_up,
+            fate,
+        };
+        self.recorder.borrow_mut().record(&sample, failure);
+    }
+
+    /// Hands the recorder over for a cleared one; keeps it where the collector has none to give yet.
+    pub(super) fn hand_over(&self) {
+        self.driver.tidy();
+        if let Ok(cleared) = self.exchange.cleared.try_recv() {
+            let full = self.recorder.replace(cleared);
+            self.send(full);
+        }
+    }
+
+    /// Hands over whatever was recorded last. The lane's life ends with this.
+    pub(super) fn hand_over_last(&self) {
+        let nothing = Box::new(Recorder::new(&Shape::default(), Moment::ZERO));
+        let full = self.recorder.replace(nothing);
+        self.send(full);
+    }
+
+    fn send(&self, mut full: Box<Recorder>) {
+        let (sent, received) = self.driver.bytes();
+        full.gauges = Gauges {
+            in_flight: self.in_flight.get() as u64,
+            waiting: self.waiting.borrow().len() as u64,
+            connections: self.driver.connections() as u64,
+            bytes_sent: sent,
+            bytes_received: received,
+        };
+        // The collector outlives its lanes; were it gone, nobody would be left to tell.
+        drop(self.exchange.full.send((self.exchange.lane, full)));
+    }
+}
+
+/// An arrival in flight. Dropped without an answer, it is abandoned.
+struct Ticket<'a, D: Driver + 'static> {
+    desk: &'a Desk<D>,
+    taken: Taken,
+    open: bool,
+}
+
+impl<D: Driver + 'static> Ticket<'_, D> {
+    fn answered(mut self, reply: &Reply) {
+        self.open = false;
+        let stamps = reply.stamps;
+        let fate = Fate::Answered {
+            sent: stamps.sent,
+            first_byte: stamps.first_byte,
+            done: stamps.done,
+            outcome: reply.outcome,
+        };
+        let failure = reply.failure.as_deref().map(|failure| FailureText { group: &failure.group, example: &failure.example });
+        self.desk.record(&self.taken, fate, failure);
+    }
+}
+
+impl<D: Driver + 'static> Drop for Ticket<'_, D> {
+    fn drop(&mut self) {
+        if self.open {
+            self.desk.record(&self.taken, Fate::Abandoned, None);
+            self.desk.in_flight.set(self.desk.in_flight.get() - 1);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! How many arrivals the plan intends, second by second: what the summary's rates are held against.
+
+use crate::measure::Summary;
+use crate::plan::{Flow, Plan};
+use crate::time::Moment;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// The plan's intentions, filled into a summary as time goes on.
+pub(super) struct Expected {
+    flows: Vec<Intended>,
+    warmup: Moment,
+    filled: Moment,
+}
+
+struct Intended {
+    flow: Flow,
+    end: Moment,
+    /// Operations with their shares.
+    shares: Vec<(u16, f64)>,
+}
+
+impl Expected {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let flows = plan.flows.iter().map(|flow| {
+            let by_load = Moment::ZERO.after(flow.load.duration());
+            let by_total = flow.total.and_then(|total| flow.load.moment_of(total as f64));
+            let weights: f64 = flow.mix.iter().map(|(_, weight)| weight).sum();
+            let place = |name: &str| plan.operations.iter().position(|o| o.name == name);
+            let share = |(name, weight): &(String, f64)| Some((place(name)? as u16, weight / weights));
+            let shares = flow.mix.iter().filter_map(share).collect();
+            Intended { flow: flow.clone(), end: by_total.unwrap_or(by_load).min(by_load), shares }
+        });
+        let warmup = Moment::ZERO.after(plan.run.warmup);
+        Self { flows: flows.collect(), warmup, filled: Moment::ZERO }
+    }
+
+    /// When the schedule ends: at the end of its load, or where the counted number of arrivals is expected to be reached.
+    pub(super) fn end(&self) -> Moment {
+        self.flows.iter().map(|intended| intended.end).max().unwrap_or_default()
+    }
+
+    /// Fills in all whole seconds that are over.
+    pub(super) fn fill(&mut self, summary: &mut Summary, now: Moment) {
+        let whole = Moment::from_nanos(now.as_nanos() / SECOND * SECOND);
+        self.fill_to_end(summary, whole.min(self.end()));
+    }
+
+    /// Fills in all that is left up to `until`.
+    pub(super) fn fill_to_end(&mut self, summary: &mut Summary, until: Moment) {
+        while self.filled < until {
+            let second = Moment::from_nanos((self.filled.as_nanos() / SECOND + 1) * SECOND);
+            // A second in which warm-up ends is two pieces.
+            let phase = if self.filled < self.warmup { self.warmup } else { Moment::FAR };
+            let end = second.min(phase).min(until);
+            for (flow, intended) in self.flows.iter().enumerate() {
+                let arrivals = intended.flow.load.expected_between(self.filled, end.min(intended.end));
+                for (operation, share) in intended.shares.iter().filter(|_| arrivals > 0.0) {
+                    summary.expect(flow as u16, *operation, self.filled, arrivals * share);
+                }
+            }
+            self.filled = end;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{Phase, Scope};
+    use crate::plan::{Draft, Faults, FlowDraft, Load};
+
+    #[test]
+    fn what_is_expected_adds_up_to_the_load_on_both_sides_of_the_warm_up() {
+        let load = Load { profile: Some("ramp to 100/s over 4s, 100/s for 2500ms".parse().unwrap()), ..Load::default() };
+        let mix = vec![("create_payment".into(), 3.0), ("get_wallet_balance".into(), 1.0)];
+        let flow = FlowDraft { load, mix, ..FlowDraft::default() };
+        let warmup = Some(std::time::Duration::from_millis(4500));
+        let plan = Draft { flows: vec![flow], warmup, ..Draft::default() }.check(1, Faults::default()).unwrap();
+        let mut summary = Summary::new(Moment::from_nanos(4_500_000_000));
+        let mut expected = Expected::new(&plan);
+        expected.fill(&mut summary, Moment::from_nanos(3_700_000_000));
+        expected.fill_to_end(&mut summary, Moment::from_nanos(6_500_000_000));
+        let total = |scope, phase| {
+            summary.tally(scope, Some(phase)).timeline.cells().iter().map(|cell| cell.expected).sum::<f64>()
+        };
+        assert!((total(Scope::Total, Phase::Warmup) - 250.0).abs() < 1e-6);
+        assert!((total(Scope::Total, Phase::Measure) - 200.0).abs() < 1e-6);
+        assert!((total(Scope::Operation(1), Phase::Measure) - 50.0).abs() < 1e-6);
+    }
+}

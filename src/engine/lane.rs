@@ -1,0 +1,158 @@
+//! One lane: a thread's loop that sends what is due and never waits for an answer.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use super::LaneEnd;
+use super::clock::MonotonicClock;
+use super::desk::Desk;
+use super::pace::{EXACT_UP_TO, QUANTUM, Timer};
+use super::schedule::Schedule;
+use crate::driver::Driver;
+use crate::plan::{Pacing, Plan};
+use crate::time::{Clock, Moment};
+
+/// Late arrivals go out in slices of this many, so that replies are handled in between.
+const SLICE: usize = 16;
+/// How often the lane's recorder is handed over.
+pub(super) const HAND_OVER: Duration = Duration::from_millis(500);
+/// How long calls in flight may still be answered once the run was stopped.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What a lane's loop needs beside its desk.
+pub(super) struct Lane<'a, D: Driver + 'static> {
+    pub(super) plan: &'a Plan,
+    pub(super) clock: MonotonicClock,
+    pub(super) schedule: Schedule,
+    /// Arrivals that the schedule gave out so far.
+    pub(super) due: u64,
+    pub(super) desk: Rc<Desk<D>>,
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+impl<D: Driver + 'static> Lane<'_, D> {
+    /// Runs the lane to its end on the current thread's runtime. Whatever is still unanswered then is abandoned.
+    pub(super) async fn run(mut self) -> io::Result<LaneEnd> {
+        let tasks = LocalSet::new();
+        let result = tasks.run_until(self.work()).await;
+        // Calls still in flight end here; each says so to its recorder as it is dropped.
+        drop(tasks);
+        self.desk.hand_over_last();
+        result.map(|stopped| LaneEnd { due: self.due, stopped })
+    }
+
+    /// Until the schedule is done and everything is answered, or until the run was stopped: then says when.
+    async fn work(&mut self) -> io::Result<Option<Moment>> {
+        let mut timer = Timer::new(self.clock)?;
+        let mut pulse = Pulse::new(self.economical(Moment::ZERO));
+        loop {
+            self.dispatch().await;
+            if self.schedule.peek().is_none() && self.desk.is_idle() {
+                return Ok(None);
+            }
+            let now = self.clock.now();
+            if now >= pulse.hand_over {
+                pulse.next(now, self.economical(now));
+                self.desk.hand_over();
+            }
+            let wake = self.wake(&mut pulse, now);
+            let desk = Rc::clone(&self.desk);
+            tokio::select! {
+                biased;
+                stopped = self.stop.changed() => if stopped.is_err() || *self.stop.borrow() {
+                    return self.drain(&mut timer).await;
+                },
+                waited = timer.until(wake) => waited?,
+                () = desk.idle(), if self.schedule.peek().is_none() => {}
+            }
+        }
+    }
+
+    /// Takes every arrival that is due.
+    async fn dispatch(&mut self) {
+        loop {
+            for _ in 0..SLICE {
+                let now = self.clock.now();
+                if self.schedule.peek().is_none_or(|next| next.intended > now) {
+                    self.desk.drop_expired(now);
+                    return;
+                }
+                if let Some(arrival) = self.schedule.next() {
+                    self.due += 1;
+                    self.desk.take(arrival, now);
+                }
+            }
+            if *self.stop.borrow() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// When to wake next: for the next arrival, for one that has waited too long, or to hand over.
+    fn wake(&self, pulse: &mut Pulse, now: Moment) -> Moment {
+        let next = self.schedule.peek().map_or(Moment::FAR, |next| next.intended);
+        let paced = if pulse.economical { next.max(Moment::from_nanos(now.as_nanos() + QUANTUM)) } else { next };
+        paced.min(self.desk.next_expiry()).min(pulse.hand_over)
+    }
+
+    /// Whether to wake for several arrivals at once at this moment's rate.
+    fn economical(&self, now: Moment) -> bool {
+        match self.plan.run.pacing {
+            Pacing::Exact => false,
+            Pacing::Economical => true,
+            Pacing::Auto => {
+                let rate: f64 = self.plan.flows.iter().map(|flow| flow.load.rate_at(now).get()).sum();
+                rate / f64::from(self.plan.run.lanes.get()) > EXACT_UP_TO
+            }
+        }
+    }
+
+    /// The run was stopped: what is due but has no room is dropped, what is in flight has a little time to be answered.
+    async fn drain(&mut self, timer: &mut Timer) -> io::Result<Option<Moment>> {
+        let now = self.clock.now();
+        while let Some(arrival) = self.schedule.peek().copied().filter(|next| next.intended <= now) {
+            self.schedule.next();
+            self.due += 1;
+            self.desk.turn_away(arrival, now);
+        }
+        self.desk.drop_waiting();
+        let end = now.after(DRAIN);
+        loop {
+            let hand_over = self.clock.now().after(HAND_OVER);
+            let outcome = tokio::select! {
+                biased;
+                () = self.desk.idle() => ControlFlow::Break(Ok(())),
+                waited = timer.until(end.min(hand_over)) => match waited {
+                    Ok(()) if self.clock.now() < end => ControlFlow::Continue(()),
+                    ended => ControlFlow::Break(ended),
+                },
+            };
+            if let ControlFlow::Break(result) = outcome {
+                return result.map(|()| Some(now));
+            }
+            self.desk.hand_over();
+        }
+    }
+}
+
+/// What recurs in a lane's life.
+struct Pulse {
+    hand_over: Moment,
+    economical: bool,
+}
+
+impl Pulse {
+    fn new(economical: bool) -> Self {
+        Self { hand_over: Moment::ZERO.after(HAND_OVER), economical }
+    }
+
+    fn next(&mut self, now: Moment, economical: bool) {
+        *self = Self { hand_over: now.after(HAND_OVER), economical };
+    }
+}

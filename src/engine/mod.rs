@@ -1,0 +1,262 @@
+//! DO IT: lanes that send what is due, and a collector that adds up what they saw.
+//!
+//! One lane is one thread with its own runtime, its own part of the schedule, its own connections and its own recorder;
+//! lanes share nothing while they run. Twice a second each swaps its recorder for a cleared one, and the collector, on
+//! the caller's thread, adds the full one to the summary and shows that to an observer. The engine knows no verdict: the
+//! observer may tell it to stop.
+
+mod clock;
+mod desk;
+mod expected;
+mod lane;
+mod pace;
+mod schedule;
+
+use std::io;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+pub use clock::{MonotonicClock, unix_millis};
+
+use crate::arrival::Shard;
+use crate::driver::Driver;
+use crate::measure::{Bounds, Gauges, Recorder, Shape, Summary};
+use crate::plan::Plan;
+use crate::time::{Clock, Moment};
+use crate::workload::{Mix, OperationId, RunIdentity, Workload};
+use desk::{Desk, Exchange, Room};
+use expected::Expected;
+use lane::{HAND_OVER, Lane};
+use schedule::Schedule;
+
+/// How long lanes have to come up before the first arrival is due.
+const LEAD: Duration = Duration::from_millis(20);
+
+/// Ends a run early: what waits is dropped, what is in flight has five seconds to be answered.
+#[derive(Clone, Debug)]
+pub struct Stop(Arc<watch::Sender<bool>>);
+
+impl Stop {
+    /// A run that goes on until its schedule ends or [`Stop::now`] is called.
+    pub fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+
+    /// Stops the run, now.
+    pub fn now(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Whether the run was stopped.
+    pub fn is_now(&self) -> bool {
+        *self.0.borrow()
+    }
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a run needs beside its plan.
+pub struct Setup {
+    /// What tells this run from another of the same plan.
+    pub identity: RunIdentity,
+    /// The buckets that the exporter wants counted.
+    pub bounds: Bounds,
+    /// How the run can be ended early.
+    pub stop: Stop,
+}
+
+/// A run that ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// All that was measured.
+    pub summary: Summary,
+    /// Lanes that could not go on, each with the reason. Their arrivals are missing from the summary, which says so.
+    pub lost_lanes: Vec<String>,
+}
+
+/// Carries out `plan`: each lane makes its driver with `make_driver`, `observe` is shown the summary so far about twice a
+/// second, and stops the run by breaking.
+///
+/// # Errors
+/// Operating-system errors while the lanes are made: nothing was sent then.
+///
+/// # Panics
+/// Where the plan's operations do not compile, which checking the plan has ruled out.
+pub fn run<D: Driver + 'static>(
+    plan: &Plan,
+    setup: &Setup,
+    make_driver: impl Fn(MonotonicClock) -> D + Sync,
+    mut observe: impl FnMut(&Summary, Moment) -> ControlFlow<()>,
+) -> io::Result<Ended> {
+    let lanes = plan.run.lanes.get();
+    let shape = Shape {
+        flows: plan.flows.len() as u16,
+        operations: plan.operations.len() as u16,
+        bounds: setup.bounds.clone(),
+    };
+    let clock = MonotonicClock::starting_in(LEAD);
+    let warmup = Moment::ZERO.after(plan.run.warmup);
+    let recorder = || Box::new(Recorder::new(&shape, warmup));
+    let (full, filled) = mpsc::channel();
+    thread::scope(|scope| {
+        let mut returns = Vec::new();
+        let mut threads = Vec::new();
+        for index in 0..lanes {
+            let (cleared, empties) = mpsc::channel();
+            drop(cleared.send(recorder()));
+            returns.push(cleared);
+            let exchange = Exchange { lane: index, full: full.clone(), cleared: empties };
+            let first = recorder();
+            let make_driver = &make_driver;
+            let work = move || lane_thread(plan, setup, clock, make_driver, first, exchange);
+            threads.push(thread::Builder::new().name(format!("lane-{index}")).spawn_scoped(scope, work)?);
+        }
+        drop(full);
+        let mut collector = Collector::new(plan, clock, warmup, returns);
+        collector.collect(&filled, &setup.stop, &mut observe);
+        let ends = threads.into_iter().map(|thread| match thread.join() {
+            Ok(Ok(end)) => Ok(end),
+            Ok(Err(why)) => Err(why.to_string()),
+            Err(_) => Err("the lane's thread panicked".to_owned()),
+        });
+        Ok(collector.end(ends.collect(), plan))
+    })
+}
+
+/// How a lane ended well.
+#[derive(Clone, Copy, Debug)]
+struct LaneEnd {
+    /// Arrivals that were due in its part of the schedule.
+    due: u64,
+    /// When it saw that the run was stopped.
+    stopped: Option<Moment>,
+}
+
+fn lane_thread<D: Driver + 'static>(
+    plan: &Plan,
+    setup: &Setup,
+    clock: MonotonicClock,
+    make_driver: impl Fn(MonotonicClock) -> D,
+    recorder: Box<Recorder>,
+    exchange: Exchange,
+) -> io::Result<LaneEnd> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _inside = runtime.enter();
+    let index = exchange.lane;
+    let room = Room::for_calls(share_of_room(plan.run.concurrent.get(), index, plan.run.lanes.get()));
+    let workload = compile(plan, setup.identity.clone());
+    let desk = Desk::new(make_driver(clock), clock, plan.run.timeout, room, workload, recorder, exchange);
+    let lane = Lane {
+        plan,
+        clock,
+        schedule: Schedule::new(plan, Shard { index, count: plan.run.lanes }),
+        due: 0,
+        desk: Rc::clone(&desk),
+        stop: setup.stop.0.subscribe(),
+    };
+    runtime.block_on(lane.run())
+}
+
+/// `concurrent` shared out over the lanes, the first ones getting what is left over.
+fn share_of_room(concurrent: u32, index: u32, lanes: u32) -> usize {
+    (concurrent / lanes + u32::from(index < concurrent % lanes)) as usize
+}
+
+fn compile(plan: &Plan, identity: RunIdentity) -> Workload {
+    let place = |name: &str| plan.operations.iter().position(|o| o.name == name).map(|at| OperationId(at as u16));
+    let mix = |flow: &crate::plan::Flow| {
+        let weights: Vec<_> = flow.mix.iter().filter_map(|(name, weight)| Some((place(name)?, *weight))).collect();
+        Mix::new(&weights).expect("a checked plan's weights are a mix")
+    };
+    let mixes = plan.flows.iter().map(mix).collect();
+    Workload::new(&plan.operations, mixes, plan.seed, identity).expect("a checked plan's operations compile")
+}
+
+/// Adds up what the lanes hand over.
+struct Collector {
+    summary: Summary,
+    clock: MonotonicClock,
+    expected: Expected,
+    gauges: Vec<Gauges>,
+    returns: Vec<mpsc::Sender<Box<Recorder>>>,
+}
+
+impl Collector {
+    fn new(plan: &Plan, clock: MonotonicClock, warmup: Moment, returns: Vec<mpsc::Sender<Box<Recorder>>>) -> Self {
+        let gauges = vec![Gauges::default(); returns.len()];
+        Self { summary: Summary::new(warmup), clock, expected: Expected::new(plan), gauges, returns }
+    }
+
+    /// Collects until every lane has ended.
+    fn collect(
+        &mut self,
+        filled: &mpsc::Receiver<(u32, Box<Recorder>)>,
+        stop: &Stop,
+        observe: &mut impl FnMut(&Summary, Moment) -> ControlFlow<()>,
+    ) {
+        let mut next_look = Moment::ZERO.after(HAND_OVER);
+        loop {
+            let wait = next_look.since(self.clock.now()).max(Duration::from_millis(1));
+            match filled.recv_timeout(wait) {
+                Ok((lane, recorder)) => self.absorb(lane, recorder),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+            let now = self.clock.now();
+            if now >= next_look {
+                next_look = now.after(HAND_OVER);
+                self.expected.fill(&mut self.summary, now);
+                self.summary.until = now.min(self.expected.end());
+                if observe(&self.summary, now).is_break() {
+                    stop.now();
+                }
+            }
+        }
+    }
+
+    fn absorb(&mut self, lane: u32, mut recorder: Box<Recorder>) {
+        self.summary.absorb(&recorder);
+        self.gauges[lane as usize] = recorder.gauges;
+        self.summary.gauges = Gauges::default();
+        for gauges in &self.gauges {
+            self.summary.gauges += *gauges;
+        }
+        recorder.clear();
+        // A lane that has ended takes nothing back.
+        drop(self.returns[lane as usize].send(recorder));
+    }
+
+    fn end(mut self, lanes: Vec<Result<LaneEnd, String>>, plan: &Plan) -> Ended {
+        let stopped = lanes.iter().flatten().filter_map(|end| end.stopped).max();
+        let until = stopped.unwrap_or(Moment::FAR).min(self.expected.end());
+        self.expected.fill_to_end(&mut self.summary, until);
+        let count = plan.run.lanes;
+        let due = lanes.iter().zip(0..).map(|(end, index)| match end {
+            Ok(end) => end.due,
+            Err(_) => Schedule::new(plan, Shard { index, count }).take_while(|next| next.intended <= until).count() as u64,
+        });
+        self.summary.due = Some(due.sum());
+        self.summary.until = until;
+        Ended { summary: self.summary, lost_lanes: lanes.into_iter().filter_map(Result::err).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_shared_out_to_the_last_place() {
+        let shares: Vec<_> = (0..3).map(|index| share_of_room(10, index, 3)).collect();
+        assert_eq!(shares, [4, 3, 3]);
+    }
+}

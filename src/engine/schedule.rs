@@ -1,0 +1,78 @@
+//! All flows of one lane in the order in which their arrivals are due.
+
+use crate::arrival::{Arrival, Arrivals, FlowId, Shard};
+use crate::plan::Plan;
+
+/// The arrivals of one lane: the flows' schedules, merged by intended start, ties in the order of the plan.
+pub(super) struct Schedule {
+    flows: Vec<Upcoming>,
+}
+
+struct Upcoming {
+    next: Option<Arrival>,
+    rest: Arrivals,
+}
+
+impl Schedule {
+    /// The part of `plan`'s schedule that belongs to `shard`.
+    pub(super) fn new(plan: &Plan, shard: Shard) -> Self {
+        let flows = plan.flows.iter().enumerate().map(|(place, flow)| {
+            let id = FlowId(place as u16);
+            let mut rest = Arrivals::new(id, flow.arrivals, &flow.load, plan.seed, shard, flow.total);
+            Upcoming { next: rest.next(), rest }
+        });
+        Self { flows: flows.collect() }
+    }
+
+    /// The arrival that is due next.
+    pub(super) fn peek(&self) -> Option<&Arrival> {
+        self.flows.iter().filter_map(|flow| flow.next.as_ref()).min_by_key(|arrival| arrival.intended)
+    }
+}
+
+impl Iterator for Schedule {
+    type Item = Arrival;
+
+    fn next(&mut self) -> Option<Arrival> {
+        let first = self.peek()?.flow;
+        let flow = &mut self.flows[usize::from(first.0)];
+        std::mem::replace(&mut flow.next, flow.rest.next())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::plan::{Draft, Faults, FlowDraft, Load};
+
+    fn plan() -> Plan {
+        let flow = |load: &str, arrivals: &str| FlowDraft {
+            load: Load { profile: Some(load.parse().unwrap()), ..Load::default() },
+            arrivals: Some(arrivals.into()),
+            ..FlowDraft::default()
+        };
+        let flows = vec![flow("100/s for 2s", "constant"), flow("30/s for 1s, 300/s for 1s", "poisson")];
+        Draft { flows, ..Draft::default() }.check(5, Faults::default()).unwrap()
+    }
+
+    #[test]
+    fn arrivals_come_in_the_order_in_which_they_are_due_and_none_is_lost() {
+        let all: Vec<_> = Schedule::new(&plan(), Shard::WHOLE).collect();
+        assert!(all.is_sorted_by_key(|arrival| arrival.intended));
+        assert_eq!(all.iter().filter(|arrival| arrival.flow == FlowId(0)).count(), 200);
+        assert!(all.iter().filter(|arrival| arrival.flow == FlowId(1)).count() > 200);
+    }
+
+    #[test]
+    fn the_lanes_together_are_the_whole_schedule() {
+        let plan = plan();
+        let count = NonZeroU32::new(3).unwrap();
+        let mut lanes: Vec<_> = (0..3).flat_map(|index| Schedule::new(&plan, Shard { index, count })).collect();
+        lanes.sort_by_key(|arrival| (arrival.intended, arrival.flow, arrival.sequence));
+        let mut whole: Vec<_> = Schedule::new(&plan, Shard::WHOLE).collect();
+        whole.sort_by_key(|arrival| (arrival.intended, arrival.flow, arrival.sequence));
+        assert_eq!(lanes, whole);
+    }
+}

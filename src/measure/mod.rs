@@ -1,0 +1,50 @@
+//! HOW LONG: from samples to a summary.
+//!
+//! A [`Recorder`] turns each [`Sample`] into counts, off any clock and any lock; a [`Summary`] adds recorders, and other
+//! summaries, in any order. Both are made of one [`Tally`] per series (a flow and an operation) and [`Phase`]. Nothing
+//! here knows a plan: flows and operations are numbers.
+
+mod failures;
+mod histogram;
+mod recorder;
+mod sample;
+#[cfg(test)]
+mod simulation;
+mod sparse;
+mod summary;
+mod tally;
+mod timeline;
+
+pub use failures::{FailureGroup, FailureText, Failures};
+pub use histogram::{Histogram, Precision, nearest_rank};
+pub use recorder::{Bounds, Gauges, Recorder, Shape};
+pub use sample::{Fate, Sample};
+pub use sparse::Sparse;
+pub use summary::{Accounting, Scope, Series, Summary};
+pub use tally::{BucketCounts, Outcomes, Quantile, Tally};
+pub use timeline::{Cell, MAX_CELLS, Timeline};
+
+use serde::{Deserialize, Serialize};
+
+/// A part of the run, by the intended time of its arrivals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The leading part, which is kept apart and not judged.
+    Warmup,
+    /// All that was due after it.
+    Measure,
+}
+
+impl Phase {
+    /// Every phase, in order.
+    pub const ALL: [Self; 2] = [Self::Warmup, Self::Measure];
+
+    /// The name in metrics, saved runs and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Warmup => "warmup",
+            Self::Measure => "measure",
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! A lane's own counts: where each sample goes, without a lock, a clock or (after a series' first record) an allocation.
+//!
+//! A lane holds two recorders and swaps them; whoever got the filled one adds it to a [`super::Summary`], clears it and
+//! gives it back.
+
+use std::ops::AddAssign;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Phase;
+use super::failures::{FailureText, Failures};
+use super::sample::{Fate, Sample};
+use super::tally::Tally;
+use crate::outcome::Outcome;
+use crate::time::Moment;
+
+/// At most this many groups of failures between two swaps.
+const FAILURE_GROUPS: usize = 64;
+
+/// How much there is to count.
+#[derive(Clone, Debug, Default)]
+pub struct Shape {
+    /// How many flows the plan has.
+    pub flows: u16,
+    /// How many operations the plan has.
+    pub operations: u16,
+    /// The exporter's buckets.
+    pub bounds: Bounds,
+}
+
+/// Upper bounds (inclusive) of the buckets that are counted exactly, each list ascending.
+#[derive(Clone, Debug, Default)]
+pub struct Bounds {
+    /// For response times.
+    pub response_time: Vec<Duration>,
+    /// For service times.
+    pub service_time: Vec<Duration>,
+    /// For pacing lag.
+    pub pacing_lag: Vec<Duration>,
+}
+
+/// Levels of the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Gauges {
+    /// Calls sent and unanswered.
+    pub in_flight: u64,
+    /// Arrivals due that found no room yet.
+    pub waiting: u64,
+    /// Connections open.
+    pub connections: u64,
+    /// Bytes sent so far.
+    pub bytes_sent: u64,
+    /// Bytes received so far.
+    pub bytes_received: u64,
+}
+
+impl AddAssign for Gauges {
+    fn add_assign(&mut self, other: Self) {
+        self.in_flight = self.in_flight.saturating_add(other.in_flight);
+        self.waiting = self.waiting.saturating_add(other.waiting);
+        self.connections = self.connections.saturating_add(other.connections);
+        self.bytes_sent = self.bytes_sent.saturating_add(other.bytes_sent);
+        self.bytes_received = self.bytes_received.saturating_add(other.bytes_received);
+    }
+}
+
+/// Counts of one lane since it was last cleared.
+#[derive(Debug)]
+pub struct Recorder {
+    operations: usize,
+    warmup: Moment,
+    response_bounds: Vec<u64>,
+    service_bounds: Vec<u64>,
+    pacing_bounds: Vec<u64>,
+    /// By flow, operation and phase; boxed, so that a series that is not used costs one pointer.
+    tallies: Vec<Option<Box<Tally>>>,
+    failures: Failures,
+    first_intended: Option<Moment>,
+    last_done: Option<Moment>,
+    /// The lane's levels when it gave this recorder away.
+    pub gauges: Gauges,
+}
+
+impl Recorder {
+    /// An empty recorder for a run whose arrivals due before `warmup` are warm-up.
+    pub fn new(shape: &Shape, warmup: Moment) -> Self {
+        let nanos = |bounds: &[Duration]| bounds.iter().copied().map(nanos_of).collect();
+        let series = usize::from(shape.flows) * usize::from(shape.operations);
+        Self {
+            operations: usize::from(shape.operations),
+            warmup,
+            response_bounds: nanos(&shape.bounds.response_time),
+            service_bounds: nanos(&shape.bounds.service_time),
+            pacing_bounds: nanos(&shape.bounds.pacing_lag),
+            tallies: std::iter::repeat_with(|| None).take(series * Phase::ALL.len()).collect(),
+            failures: Failures::default(),
+            first_intended: None,
+            last_done: None,
+            gauges: Gauges::default(),
+        }
+    }
+
+    /// Counts an arrival that the lane takes at `picked_up`: before its fate is known and apart from
+    /// [`Recorder::record`], so that one that is lost on the way is missed. `operation` must be the one that its sample
+    /// will name.
+    pub fn picked_up(&mut self, flow: u16, operation: u16, intended: Moment, picked_up: Moment) {
+        let lag = nanos_between(intended, picked_up);
+        let place = self.place(flow, operation, intended);
+        let tally = self.tallies[place].get_or_insert_default();
+        tally.scheduled += 1;
+        tally.pacing_lag.record_nanos(lag);
+        tally.pacing_buckets.record(&self.pacing_bounds, lag);
+        let cell = tally.timeline.at(intended);
+        cell.scheduled = cell.scheduled.saturating_add(1);
+        if self.first_intended.is_none_or(|first| intended < first) {
+            self.first_intended = Some(intended);
+        }
+    }
+
+    /// Counts what became of an arrival; `failure` says why where its outcome is not ok.
+    ///
+    /// # Panics
+    ///
+    /// Where the sample names a flow or an operation that the shape has not.
+    pub fn record(&mut self, sample: &Sample, failure: Option<FailureText<'_>>) {
+        let place = self.place(sample.flow, sample.operation, sample.intended);
+        let tally = self.tallies[place].get_or_insert_default();
+        tally.substituted += u64::from(sample.substituted);
+        let cell = tally.timeline.at(sample.intended);
+        match sample.fate {
+            Fate::Dropped => {
+                tally.dropped += 1;
+                cell.dropped = cell.dropped.saturating_add(1);
+            }
+            Fate::Abandoned => {
+                tally.abandoned += 1;
+                cell.abandoned = cell.abandoned.saturating_add(1);
+            }
+            Fate::Answered { sent, done, outcome, .. } => {
+                tally.outcomes.count(outcome);
+                let response = nanos_between(sample.intended, done);
+                if let Some(sent) = sent {
+                    tally.dispatch_lag.record_nanos(nanos_between(sample.intended, sent));
+                }
+                if outcome.is_complete_reply() {
+                    let count = if outcome == Outcome::Ok { &mut cell.ok } else { &mut cell.failed };
+                    *count = count.saturating_add(1);
+                    cell.response.record_nanos(response);
+                    tally.response_time.record_nanos(response);
+                    tally.response_buckets.record(&self.response_bounds, response);
+                    if let Some(sent) = sent {
+                        let service = nanos_between(sent, done);
+                        tally.service_time.record_nanos(service);
+                        tally.service_buckets.record(&self.service_bounds, service);
+                    }
+                } else {
+                    cell.incomplete = cell.incomplete.saturating_add(1);
+                    tally.given_up = tally.given_up.saturating_add(Duration::from_nanos(response));
+                }
+                self.last_done = self.last_done.max(Some(done));
+                if let Some(FailureText { group, example }) = failure.filter(|_| outcome != Outcome::Ok) {
+                    let key = (self.phase(sample.intended), sample.operation, outcome, group);
+                    self.failures.record(key, sample.intended, example, FAILURE_GROUPS);
+                }
+            }
+        }
+    }
+
+    /// Forgets everything but the memory of the series in use. What warm-up used is given back once it is over.
+    pub fn clear(&mut self) {
+        for (place, slot) in self.tallies.iter_mut().enumerate() {
+            let warmup = place % Phase::ALL.len() == Phase::Warmup as usize;
+            match slot {
+                Some(tally) if warmup && tally.is_idle() => *slot = None,
+                Some(tally) => tally.clear(),
+                None => {}
+            }
+        }
+        self.failures.clear();
+        (self.first_intended, self.last_done) = (None, None);
+    }
+
+    /// When warm-up ends.
+    pub const fn warmup(&self) -> Moment {
+        self.warmup
+    }
+
+    /// What was counted, by flow, operation and phase.
+    pub fn tallies(&self) -> impl Iterator<Item = (u16, u16, Phase, &Tally)> {
+        let counted = self.tallies.iter().enumerate().filter_map(|(place, slot)| Some((place, slot.as_deref()?)));
+        counted.filter(|(_, tally)| !tally.is_idle()).map(|(place, tally)| {
+            let (series, phase) = (place / Phase::ALL.len(), Phase::ALL[place % Phase::ALL.len()]);
+            ((series / self.operations) as u16, (series % self.operations) as u16, phase, tally)
+        })
+    }
+
+    /// What failures said.
+    pub const fn failures(&self) -> &Failures {
+        &self.failures
+    }
+
+    /// The earliest intended start picked up.
+    pub const fn first_intended(&self) -> Option<Moment> {
+        self.first_intended
+    }
+
+    /// The latest end of a call.
+    pub const fn last_done(&self) -> Option<Moment> {
+        self.last_done
+    }
+
+    fn phase(&self, intended: Moment) -> Phase {
+        if intended < self.warmup { Phase::Warmup } else { Phase::Measure }
+    }
+
+    fn place(&self, flow: u16, operation: u16, intended: Moment) -> usize {
+        let series = usize::from(flow) * self.operations + usize::from(operation);
+        series * Phase::ALL.len() + self.phase(intended) as usize
+    }
+}
+
+/// The lane's arithmetic is in whole nanoseconds: a `Duration` would divide and multiply at every step.
+fn nanos_between(from: Moment, to: Moment) -> u64 {
+    to.as_nanos().saturating_sub(from.as_nanos())
+}
+
+fn nanos_of(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn at(ms: u64) -> Moment {
+        Moment::from_nanos(ms * MS)
+    }
+
+    fn shape() -> Shape {
+        let bounds = Bounds { response_time: vec![Duration::from_millis(10)], ..Bounds::default() };
+        Shape { flows: 2, operations: 3, bounds }
+    }
+
+    fn sample(intended: u64, sent: u64, done: u64, outcome: Outcome) -> Sample {
+        let fate = Fate::Answered { sent: Some(at(sent)), first_byte: None, done: at(done), outcome };
+        let (intended, picked_up) = (at(intended), at(intended));
+        Sample { flow: 1, operation: 2, sequence: 0, substituted: false, intended, picked_up, fate }
+    }
+
+    #[test]
+    fn a_sample_is_counted_in_its_series_and_in_the_phase_in_which_it_was_due() {
+        let mut recorder = Recorder::new(&shape(), at(1000));
+        recorder.record(&sample(999, 1200, 1300, Outcome::Ok), None);
+        recorder.record(&sample(1000, 1001, 1011, Outcome::Ok), None);
+        let seen: Vec<_> = recorder.tallies().map(|(flow, op, phase, tally)| (flow, op, phase, tally.ok())).collect();
+        assert_eq!(seen, [(1, 2, Phase::Warmup, 1), (1, 2, Phase::Measure, 1)]);
+        let (_, _, _, measured) = recorder.tallies().nth(1).unwrap();
+        assert_eq!(measured.response_time.max(), Some(Duration::from_millis(11)));
+        assert_eq!(measured.service_time.max(), Some(Duration::from_millis(10)));
+        assert_eq!(measured.dispatch_lag.max(), Some(Duration::from_millis(1)));
+        assert_eq!(measured.response_buckets.counts(), [0, 1]);
+    }
+
+    #[test]
+    fn a_timeout_has_no_response_time_but_the_time_until_it_was_given_up() {
+        let mut recorder = Recorder::new(&shape(), Moment::ZERO);
+        let text = FailureText { group: "no byte", example: "no byte within 30 s" };
+        recorder.record(&sample(5, 6, 30_005, Outcome::TimeoutNoByte), Some(text));
+        let (_, _, _, tally) = recorder.tallies().next().unwrap();
+        assert_eq!((tally.response_time.len(), tally.service_time.len(), tally.dispatch_lag.len()), (0, 0, 1));
+        assert_eq!((tally.given_up, tally.timeline.cells()[0].incomplete), (Duration::from_secs(30), 1));
+        assert_eq!(recorder.failures().groups()[0].group, "no byte");
+    }
+
+    #[test]
+    fn an_arrival_is_counted_when_picked_up_and_again_at_its_end() {
+        let mut recorder = Recorder::new(&shape(), Moment::ZERO);
+        recorder.picked_up(0, 0, at(5), at(7));
+        let (_, _, _, tally) = recorder.tallies().next().unwrap();
+        assert_eq!((tally.scheduled, tally.ended(), tally.pacing_lag.max()), (1, 0, Some(Duration::from_millis(2))));
+        assert_eq!((recorder.first_intended(), recorder.last_done()), (Some(at(5)), None));
+    }
+
+    #[test]
+    fn a_cleared_recorder_counts_anew_and_gives_the_memory_of_warm_up_back() {
+        let mut recorder = Recorder::new(&shape(), at(1000));
+        recorder.record(&sample(1, 2, 3, Outcome::Ok), None);
+        recorder.clear();
+        assert_eq!(recorder.tallies().count(), 0);
+        assert!(recorder.tallies.iter().any(Option::is_some));
+        recorder.clear();
+        assert!(recorder.tallies.iter().all(Option::is_none));
+        recorder.record(&sample(2000, 2001, 2002, Outcome::Ok), None);
+        assert_eq!(recorder.tallies().map(|(_, _, _, tally)| tally.ok()).sum::<u64>(), 1);
+    }
+}

@@ -1,0 +1,174 @@
+//! The timeline's small histogram: eight buckets an octave, and only those that hold something.
+//!
+//! A bucket is at most an eighth wider than its smallest time. A cell of one operation and second takes some twenty
+//! buckets at most: about a hundred bytes, in memory as in a file.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What is below 1024 ns shares the first bucket.
+const FIRST_OCTAVE: u32 = 10;
+/// The bucket of the longest time that fits: 54 octaves of eight, and the first.
+const LAST: u16 = 54 * 8;
+
+/// Counts of times in logarithmic buckets. One bucket holds at most 2³² − 1 and then stands still.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sparse {
+    /// (bucket, count), ascending by bucket, no count zero.
+    buckets: Vec<(u16, u32)>,
+}
+
+fn bucket_of(nanos: u64) -> u16 {
+    if nanos < 1 << FIRST_OCTAVE {
+        return 0;
+    }
+    let octave = nanos.ilog2();
+    let eighth = (nanos >> (octave - 3)) & 7;
+    ((octave - FIRST_OCTAVE) * 8 + eighth as u32 + 1) as u16
+}
+
+fn end_of(bucket: u16) -> u64 {
+    let Some(place) = bucket.checked_sub(1) else { return (1 << FIRST_OCTAVE) - 1 };
+    let shift = u32::from(place / 8) + FIRST_OCTAVE - 3;
+    ((8 + u64::from(place % 8)) << shift) | ((1 << shift) - 1)
+}
+
+impl Sparse {
+    /// Counts one time.
+    pub fn record(&mut self, time: Duration) {
+        self.record_nanos(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// Counts one time in nanoseconds, for the lane, which must not convert.
+    pub(super) fn record_nanos(&mut self, nanos: u64) {
+        self.add(bucket_of(nanos), 1);
+    }
+
+    /// Adds all that `other` counted.
+    pub fn merge(&mut self, other: &Self) {
+        if self.buckets.is_empty() {
+            self.buckets.clone_from(&other.buckets);
+        } else {
+            for (bucket, count) in &other.buckets {
+                self.add(*bucket, *count);
+            }
+        }
+    }
+
+    /// Forgets everything but keeps the memory.
+    pub fn clear(&mut self) {
+        self.buckets.clear();
+    }
+
+    /// How many times were counted.
+    pub fn len(&self) -> u64 {
+        self.buckets.iter().map(|(_, count)| u64::from(*count)).sum()
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.buckets.is_empty()
+    }
+
+    /// How many times are surely at or below `limit`: those in buckets that end there or before.
+    pub fn count_at_or_below(&self, limit: Duration) -> u64 {
+        self.buckets().take_while(|(end, _)| *end <= limit).map(|(_, count)| count).sum()
+    }
+
+    /// Every bucket that holds something: its largest time and its count, in ascending order.
+    pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
+        self.buckets.iter().map(|(bucket, count)| (Duration::from_nanos(end_of(*bucket)), u64::from(*count)))
+    }
+
+    fn add(&mut self, bucket: u16, count: u32) {
+        match self.buckets.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+            Ok(place) => self.buckets[place].1 = self.buckets[place].1.saturating_add(count),
+            Err(place) => self.buckets.insert(place, (bucket, count)),
+        }
+    }
+}
+
+/// Why saved numbers are not a histogram.
+#[derive(Debug, thiserror::Error)]
+#[error("read a timeline: its buckets must be pairs of a bucket up to {LAST}, ascending, and a count of at least 1")]
+struct Unreadable;
+
+impl Serialize for Sparse {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.buckets.iter().flat_map(|(bucket, count)| [u32::from(*bucket), *count]))
+    }
+}
+
+impl<'de> Deserialize<'de> for Sparse {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let numbers = Vec::<u32>::deserialize(deserializer)?;
+        let mut buckets: Vec<(u16, u32)> = Vec::with_capacity(numbers.len() / 2);
+        for pair in numbers.chunks(2) {
+            let bucket = u16::try_from(pair[0]).ok().filter(|bucket| *bucket <= LAST);
+            let ascends = buckets.last().is_none_or(|(last, _)| u32::from(*last) < pair[0]);
+            match (bucket, pair.get(1)) {
+                (Some(bucket), Some(count)) if ascends && *count > 0 => buckets.push((bucket, *count)),
+                _ => return Err(serde::de::Error::custom(Unreadable)),
+            }
+        }
+        Ok(Self { buckets })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(nanos: &[u64]) -> Sparse {
+        let mut sparse = Sparse::default();
+        for n in nanos {
+            sparse.record(Duration::from_nanos(*n));
+        }
+        sparse
+    }
+
+    #[test]
+    fn the_buckets_cover_every_time_without_gap_or_overlap() {
+        assert_eq!((bucket_of(0), bucket_of(1023), bucket_of(1024), bucket_of(u64::MAX)), (0, 0, 1, LAST));
+        for bucket in 0..LAST {
+            assert_eq!(bucket_of(end_of(bucket)), bucket);
+            assert_eq!(bucket_of(end_of(bucket) + 1), bucket + 1);
+        }
+        assert_eq!(end_of(LAST), u64::MAX);
+    }
+
+    #[test]
+    fn a_busy_second_is_written_in_about_a_hundred_bytes() {
+        let second = of(&(0..1000).map(|n| 200_000 + n * 300).collect::<Vec<_>>());
+        assert!(serde_json::to_string(&second).unwrap().len() < 110);
+    }
+
+    #[test]
+    fn what_is_no_list_of_ascending_pairs_is_refused() {
+        for wrong in ["[1]", "[5,1,5,1]", "[9,1,3,1]", "[9,0]", "[433,1]", "[70000,1]", "[-1,1]"] {
+            assert!(serde_json::from_str::<Sparse>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_lies_within_an_eighth_of_its_bucket(nanos in 1024..u64::MAX) {
+            let end = end_of(bucket_of(nanos));
+            prop_assert!(end >= nanos && end - nanos <= nanos / 8);
+        }
+
+        #[test]
+        fn merging_is_recording_everything_in_one(left in prop::collection::vec(any::<u64>(), 0..30),
+                                                  right in prop::collection::vec(any::<u64>(), 0..30)) {
+            let mut merged = of(&left);
+            merged.merge(&of(&right));
+            let whole = of(&[left, right].concat());
+            prop_assert_eq!(&merged, &whole);
+            let text = serde_json::to_string(&merged).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Sparse>(&text).unwrap(), whole);
+        }
+    }
+}

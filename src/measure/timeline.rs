@@ -1,0 +1,302 @@
+//! The run second by second: cells by *intended* time, so that a cell is about the arrivals that were due in it.
+//!
+//! There are never more than [`MAX_CELLS`]: cells are one second wide, and when there would be more, ten at a time are
+//! folded into one, again and again. What was folded is what wider cells would have counted, so the order of merging
+//! does not matter.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::sparse::Sparse;
+use crate::time::Moment;
+
+/// At most this many cells.
+pub const MAX_CELLS: usize = 3600;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// The arrivals that were due in one stretch of time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cell {
+    /// Which stretch: it begins this many widths after the run began.
+    pub index: u64,
+    /// How many arrivals the profile intends, as a mean.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub expected: f64,
+    /// How many were picked up.
+    #[serde(skip_serializing_if = "is_none")]
+    pub scheduled: u32,
+    /// How many were answered ok.
+    #[serde(skip_serializing_if = "is_none")]
+    pub ok: u32,
+    /// How many got a complete reply that was not ok.
+    #[serde(skip_serializing_if = "is_none")]
+    pub failed: u32,
+    /// How many ended without a complete reply.
+    #[serde(skip_serializing_if = "is_none")]
+    pub incomplete: u32,
+    /// How many were never sent, for want of room.
+    #[serde(skip_serializing_if = "is_none")]
+    pub dropped: u32,
+    /// How many were unanswered when the run ended.
+    #[serde(skip_serializing_if = "is_none")]
+    pub abandoned: u32,
+    /// Response times of the complete replies.
+    #[serde(skip_serializing_if = "Sparse::is_empty")]
+    pub response: Sparse,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_zero(expected: &f64) -> bool {
+    *expected == 0.0
+}
+
+impl Cell {
+    /// How many arrivals came to an end that is not ok.
+    pub fn bad(&self) -> u64 {
+        [self.failed, self.incomplete, self.dropped, self.abandoned].into_iter().map(u64::from).sum()
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.expected += other.expected;
+        let counts = [
+            (&mut self.scheduled, other.scheduled),
+            (&mut self.ok, other.ok),
+            (&mut self.failed, other.failed),
+            (&mut self.incomplete, other.incomplete),
+            (&mut self.dropped, other.dropped),
+            (&mut self.abandoned, other.abandoned),
+        ];
+        for (ours, theirs) in counts {
+            *ours = ours.saturating_add(theirs);
+        }
+        self.response.merge(&other.response);
+    }
+
+    fn reset(&mut self) {
+        let mut response = std::mem::take(&mut self.response);
+        response.clear();
+        *self = Self { response, ..Self::default() };
+    }
+}
+
+/// Cells in ascending order of time; stretches in which nothing was due have none.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(try_from = "Saved")]
+pub struct Timeline {
+    /// Width of a cell in seconds: a power of ten.
+    width: u64,
+    cells: Vec<Cell>,
+    /// Cells of before [`Timeline::clear`], kept for their memory.
+    #[serde(skip)]
+    spare: Vec<Cell>,
+}
+
+impl Default for Timeline {
+    fn default() -> Self {
+        Self { width: 1, cells: Vec::new(), spare: Vec::new() }
+    }
+}
+
+impl Timeline {
+    /// How long a cell lasts.
+    pub const fn width(&self) -> Duration {
+        Duration::from_secs(self.width)
+    }
+
+    /// The cells, in ascending order of time.
+    pub fn cells(&self) -> &[Cell] {
+        &self.cells
+    }
+
+    /// When a cell of this timeline begins.
+    pub fn start_of(&self, cell: &Cell) -> Moment {
+        Moment::from_nanos(cell.index.saturating_mul(self.width).saturating_mul(SECOND))
+    }
+
+    /// The cell of the arrivals due at `intended`, made where there is none yet.
+    pub fn at(&mut self, intended: Moment) -> &mut Cell {
+        let width = self.width * SECOND;
+        // Nearly every arrival belongs to the last cell: one multiplication instead of a division and a search.
+        let latest = self.cells.last().is_some_and(|cell| {
+            let begins = cell.index.saturating_mul(width);
+            intended.as_nanos().checked_sub(begins).is_some_and(|into| into < width)
+        });
+        let place = if latest { self.cells.len() - 1 } else { self.place_of(intended.as_nanos() / width) };
+        &mut self.cells[place]
+    }
+
+    /// Adds all that `other` counted.
+    pub fn merge(&mut self, other: &Self) {
+        while self.width < other.width {
+            self.fold();
+        }
+        for cell in &other.cells {
+            let place = self.place_of(cell.index * other.width / self.width);
+            self.cells[place].merge(cell);
+        }
+    }
+
+    /// Forgets everything but keeps the memory.
+    pub fn clear(&mut self) {
+        self.width = 1;
+        for mut cell in self.cells.drain(..) {
+            cell.reset();
+            self.spare.push(cell);
+        }
+    }
+
+    /// The place of the cell with this index, made where there is none; folds first where there would be too many.
+    fn place_of(&mut self, mut index: u64) -> usize {
+        loop {
+            match self.cells.binary_search_by_key(&index, |cell| cell.index) {
+                Ok(place) => return place,
+                Err(place) if self.cells.len() < MAX_CELLS => {
+                    let fresh = self.spare.pop().unwrap_or_default();
+                    self.cells.insert(place, Cell { index, ..fresh });
+                    return place;
+                }
+                Err(_) => {
+                    self.fold();
+                    index /= 10;
+                }
+            }
+        }
+    }
+
+    /// Makes cells ten times as wide.
+    fn fold(&mut self) {
+        self.width *= 10;
+        let mut folded: Vec<Cell> = Vec::with_capacity(self.cells.len() / 10 + 1);
+        for cell in self.cells.drain(..) {
+            let index = cell.index / 10;
+            match folded.last_mut().filter(|last| last.index == index) {
+                Some(last) => last.merge(&cell),
+                None => folded.push(Cell { index, ..cell }),
+            }
+        }
+        self.cells = folded;
+    }
+}
+
+/// A timeline as it is written, before it is checked.
+#[derive(Deserialize)]
+struct Saved {
+    width: u64,
+    cells: Vec<Cell>,
+}
+
+/// Why saved cells are not a timeline.
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error("read a timeline with cells of {0} s: a power of ten up to a million is known")]
+    Width(u64),
+    #[error("read a timeline: it has {0} cells, and at most {MAX_CELLS} are possible")]
+    TooMany(usize),
+    #[error("read a timeline: its cells must ascend, and expect a finite number of arrivals")]
+    Disorder,
+}
+
+impl TryFrom<Saved> for Timeline {
+    type Error = Unreadable;
+
+    fn try_from(Saved { width, cells }: Saved) -> Result<Self, Unreadable> {
+        if !(0..=6).any(|power| width == 10_u64.pow(power)) {
+            return Err(Unreadable::Width(width));
+        }
+        if cells.len() > MAX_CELLS {
+            return Err(Unreadable::TooMany(cells.len()));
+        }
+        let ascend = cells.is_sorted_by(|left, right| left.index < right.index);
+        let possible = cells.iter().all(|cell| {
+            cell.expected.is_finite() && cell.expected >= 0.0 && cell.index <= Moment::FAR.as_nanos() / SECOND / width
+        });
+        if !ascend || !possible {
+            return Err(Unreadable::Disorder);
+        }
+        Ok(Self { width, cells, spare: Vec::new() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(seconds: &[u64]) -> Timeline {
+        let mut timeline = Timeline::default();
+        for second in seconds {
+            let cell = timeline.at(Moment::from_nanos(second * SECOND + 5));
+            cell.ok += 1;
+            cell.scheduled += 1;
+            cell.expected += 0.5;
+            cell.response.record(Duration::from_millis(*second % 7));
+        }
+        timeline
+    }
+
+    #[test]
+    fn an_arrival_is_counted_in_the_second_in_which_it_was_due() {
+        let timeline = of(&[3, 0, 3, 2]);
+        let counts: Vec<_> = timeline.cells().iter().map(|cell| (cell.index, cell.ok)).collect();
+        assert_eq!(counts, [(0, 1), (2, 1), (3, 2)]);
+        assert_eq!(timeline.start_of(&timeline.cells()[2]), Moment::from_nanos(3 * SECOND));
+    }
+
+    #[test]
+    fn a_long_run_is_folded_to_ten_seconds_and_a_very_long_one_to_a_hundred() {
+        let hours: Vec<u64> = (0..3600 * 3).collect();
+        let timeline = of(&hours);
+        assert_eq!((timeline.width(), timeline.cells().len()), (Duration::from_secs(10), 1080));
+        assert!(timeline.cells().iter().all(|cell| cell.ok == 10 && (cell.expected - 5.0).abs() < 1e-9));
+        let days: Vec<u64> = (0..3600 * 24).step_by(10).collect();
+        assert_eq!(of(&days).width(), Duration::from_secs(100));
+    }
+
+    #[test]
+    fn a_cleared_timeline_reuses_its_cells() {
+        let mut timeline = of(&[1, 2, 3]);
+        timeline.clear();
+        assert!(timeline.cells().is_empty());
+        assert_eq!(*timeline.at(Moment::from_nanos(9 * SECOND)), Cell { index: 9, ..Cell::default() });
+        assert_eq!(timeline.spare.len(), 2);
+    }
+
+    #[test]
+    fn a_wrong_width_disorder_and_a_far_cell_are_refused() {
+        for wrong in [
+            r#"{"width":7,"cells":[]}"#,
+            r#"{"width":1,"cells":[{"index":2},{"index":1}]}"#,
+            r#"{"width":1,"cells":[{"index":1,"expected":-1}]}"#,
+            r#"{"width":1,"cells":[{"index":18446744073709551615}]}"#,
+        ] {
+            assert!(serde_json::from_str::<Timeline>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn merging_is_counting_everything_in_one_whatever_was_folded(
+            left in prop::collection::vec(0..40_000_u64, 0..20), dense in 0..6_000_u64,
+            right in prop::collection::vec(0..40_000_u64, 0..20),
+        ) {
+            let right: Vec<u64> = right.into_iter().chain(0..dense).collect();
+            let (mut one, mut two) = (of(&left), of(&right));
+            let whole = of(&[left.clone(), right.clone()].concat());
+            one.merge(&of(&right));
+            two.merge(&of(&left));
+            prop_assert_eq!(&one, &whole);
+            prop_assert_eq!(&two, &whole);
+            let text = serde_json::to_string(&whole).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Timeline>(&text).unwrap(), whole);
+        }
+    }
+}

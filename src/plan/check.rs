@@ -1,0 +1,246 @@
+//! From a draft to a plan: every rule that involves more than one value, and every fault at once.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::{Draft, Flow, FlowDraft, Load, Plan, Run};
+use crate::arrival::{Process, Profile};
+use crate::mcp::Target;
+use crate::time::Rate;
+use crate::verdict::{self, Objective};
+use crate::workload::{Mix, Operation, OperationId, RunIdentity, Workload, payments};
+
+/// Everything that is wrong with a plan, each with its place and the way out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
+pub struct Faults(pub Vec<String>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0[..] {
+            [one] => write!(f, "{one}"),
+            many => {
+                write!(f, "the plan has {} faults:", many.len())?;
+                many.iter().try_for_each(|fault| write!(f, "\n  - {fault}"))
+            }
+        }
+    }
+}
+
+impl Faults {
+    /// Notes a fault and goes on.
+    pub(super) fn note(&mut self, fault: impl fmt::Display) {
+        self.0.push(fault.to_string());
+    }
+
+    /// The value, or its fault noted.
+    pub(super) fn take<T>(&mut self, at: &str, result: Result<T, impl fmt::Display>) -> Option<T> {
+        result.map_err(|why| self.note(format_args!("{at}{why}"))).ok()
+    }
+}
+
+/// Defaults of PRODUCT's flags.
+const RATE: f64 = 100.0;
+const TOTAL: u64 = 1000;
+const CONCURRENT: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");
+const BURST: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+const TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_REPLY_BYTES: u64 = 8 << 20;
+const URL: &str = "http://localhost:8000";
+
+impl Draft {
+    /// Makes a plan of what was said and the defaults; `seed` is used where none was given.
+    ///
+    /// # Errors
+    /// Every fault at once, added to those found before.
+    pub fn check(self, seed: u64, mut faults: Faults) -> Result<Plan, Faults> {
+        let target = faults.take("", self.url.as_deref().unwrap_or(URL).parse::<Target>());
+        let operations = all_operations(self.operations, &mut faults);
+        let drafts = if self.flows.is_empty() { vec![FlowDraft::default()] } else { self.flows };
+        let mut objectives = self.objectives;
+        let mut flows = Vec::new();
+        let mut names = Vec::new();
+        let single = drafts.len() == 1;
+        for (place, draft) in drafts.into_iter().enumerate() {
+            let unnamed = || if single { "main".to_owned() } else { format!("flow{}", place + 1) };
+            let name = draft.name.clone().unwrap_or_else(unnamed);
+            names.push(name.clone());
+            objectives.extend(draft.objectives.iter().map(|objective| objective.clone().within(&name)));
+            flows.extend(check_flow(name, draft, &operations, &mut faults));
+        }
+        unique("flow", names.iter(), &mut faults);
+        // Where a flow could not be made, what it calls is not known: then any operation may be meant.
+        let operations = if faults.0.is_empty() { used(&operations, &flows) } else { operations };
+        check_workload(&operations, &flows, &mut faults);
+        if objectives.is_empty() {
+            objectives = verdict::default_objectives();
+        }
+        check_objectives(&objectives, &names, &operations, &mut faults);
+        let run = Run {
+            concurrent: self.concurrent.unwrap_or(CONCURRENT),
+            timeout: self.timeout.unwrap_or(TIMEOUT),
+            warmup: self.warmup.unwrap_or_default(),
+            pacing: self.pacing.unwrap_or_default(),
+            lanes: self.lanes.unwrap_or(NonZeroU32::MIN),
+            max_reply_bytes: self.max_reply_bytes.unwrap_or(MAX_REPLY_BYTES),
+        };
+        check_run(&run, &flows, &mut faults);
+        match target {
+            Some(target) if faults.0.is_empty() => Ok(Plan {
+                name: self.name.unwrap_or_else(|| flows[0].mix.iter().map(|(n, _)| &**n).collect::<Vec<_>>().join(", ")),
+                target,
+                protocol: self.protocol.unwrap_or_default(),
+                seed: self.seed.unwrap_or(seed),
+                flows,
+                operations,
+                objectives,
+                run,
+            }),
+            _ => Err(faults),
+        }
+    }
+}
+
+/// The built-in operations, those of the draft in place of or behind them.
+fn all_operations(own: Vec<Operation>, faults: &mut Faults) -> Vec<Operation> {
+    unique("operation", own.iter().map(|operation| &operation.name), faults);
+    let mut all = payments::operations();
+    for operation in own {
+        match all.iter_mut().find(|known| known.name == operation.name) {
+            Some(known) => *known = operation,
+            None => all.push(operation),
+        }
+    }
+    all
+}
+
+fn unique<'a>(kind: &str, names: impl Iterator<Item = &'a String>, faults: &mut Faults) {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            faults.note(format_args!("{kind} `{name}` is there twice: give each a name of its own"));
+        }
+    }
+}
+
+fn check_flow(name: String, draft: FlowDraft, operations: &[Operation], faults: &mut Faults) -> Option<Flow> {
+    let at = format!("flow `{name}`: ");
+    let mix = if draft.mix.is_empty() { vec![(payments::NAMES[0].to_owned(), 1.0)] } else { draft.mix };
+    for (operation, _) in &mix {
+        if !operations.iter().any(|known| known.name == *operation) {
+            let known: Vec<_> = operations.iter().map(|known| &*known.name).collect();
+            faults.note(format_args!("{at}no operation `{operation}`: there are {}", known.join(", ")));
+        }
+    }
+    let weights: Vec<_> = mix.iter().map(|(_, weight)| (OperationId(0), *weight)).collect();
+    if Mix::new(&weights).is_none() {
+        faults.note(format_args!("{at}the weights of its operations are not a mix: give each at least 0, one more than 0"));
+    }
+    let arrivals = faults.take(&at, process(draft.arrivals.as_deref(), draft.burst));
+    let load = faults.take(&at, profile(&draft.load));
+    let (load, total) = load?;
+    Some(Flow { name, mix, load, arrivals: arrivals?, total })
+}
+
+fn process(name: Option<&str>, burst: Option<NonZeroU32>) -> Result<Process, String> {
+    match (name, burst) {
+        (Some("token-bucket"), burst) => Ok(Process::TokenBucket { burst: burst.unwrap_or(BURST) }),
+        (_, Some(burst)) => {
+            Err(format!("a burst of {burst} needs a token bucket: give --arrivals token-bucket with it, or leave it out"))
+        }
+        (None | Some("poisson"), None) => Ok(Process::Poisson),
+        (Some("constant"), None) => Ok(Process::Constant),
+        (Some(other), None) => Err(format!("arrivals `{other}` are not known: give constant, poisson or token-bucket")),
+    }
+}
+
+fn profile(load: &Load) -> Result<(Profile, Option<u64>), String> {
+    if load.total == Some(0) {
+        return Err("a total of 0 sends nothing: give at least 1".to_owned());
+    }
+    match (&load.profile, load.rate, load.duration) {
+        (Some(profile), None, None) => Ok((profile.clone(), load.total)),
+        (Some(_), _, _) => {
+            Err("a load says rate and duration already: give either --load, or --rate and --duration".to_owned())
+        }
+        (None, rate, duration) => {
+            let rate = rate.or(Rate::per_second(RATE)).unwrap_or(Rate::ZERO);
+            match (duration, load.total) {
+                (Some(duration), _) if duration.is_zero() => {
+                    Err("a duration of 0s sends nothing: give at least 1ms".to_owned())
+                }
+                (Some(duration), total) => Ok((Profile::flat(rate, duration), total)),
+                (None, total) => Ok((Profile::endless(rate), Some(total.unwrap_or(TOTAL)))),
+            }
+        }
+    }
+}
+
+/// The operations that some flow calls, and those that capture what these need, in the order of `all`.
+fn used(all: &[Operation], flows: &[Flow]) -> Vec<Operation> {
+    let called = |o: &Operation| flows.iter().any(|flow| flow.mix.iter().any(|(name, _)| *name == o.name));
+    let needed: Vec<_> = all.iter().filter(|o| called(o)).filter_map(|o| captured(&o.arguments)).collect();
+    let makes = |o: &Operation| needed.iter().any(|name| o.capture.contains_key(name));
+    all.iter().filter(|o| called(o) || makes(o)).cloned().collect()
+}
+
+/// The capture that arguments use, if any.
+fn captured(arguments: &serde_json::Value) -> Option<String> {
+    match arguments {
+        serde_json::Value::Object(table) => {
+            let own = table.get("captured").filter(|_| table.len() == 1).and_then(|name| name.as_str());
+            own.map(str::to_owned).or_else(|| table.values().find_map(captured))
+        }
+        serde_json::Value::Array(items) => items.iter().find_map(captured),
+        _ => None,
+    }
+}
+
+/// Whether the operations can be compiled: each on its own, so that every fault is found.
+fn check_workload(operations: &[Operation], flows: &[Flow], faults: &mut Faults) {
+    if operations.len() > usize::from(u16::MAX) || flows.len() > usize::from(u16::MAX) {
+        faults.note("more than 65535 operations or flows: leave some out");
+        return;
+    }
+    let identity = RunIdentity { run_id: String::new(), started_unix_ms: 0 };
+    for place in 0..operations.len() {
+        // The one under test first, the others bare: they are there only for what they capture.
+        let bare = |o: &Operation| Operation { arguments: serde_json::json!({}), expect: Default::default(), ..o.clone() };
+        let mut alone: Vec<_> = operations.iter().map(bare).collect();
+        alone[place] = operations[place].clone();
+        if let Err(why) = Workload::new(&alone, Vec::new(), 0, identity.clone()) {
+            faults.note(why);
+        }
+    }
+}
+
+fn check_objectives(objectives: &[Objective], flows: &[String], operations: &[Operation], faults: &mut Faults) {
+    let operations: Vec<_> = operations.iter().map(|operation| operation.name.clone()).collect();
+    for objective in objectives {
+        if let Err(why) = objective.clone().resolve(flows, &operations) {
+            faults.note(why);
+        }
+    }
+}
+
+fn check_run(run: &Run, flows: &[Flow], faults: &mut Faults) {
+    if run.timeout.is_zero() {
+        faults.note("a timeout of 0s lets no call end: give at least 1ms");
+    }
+    if run.lanes > run.concurrent {
+        let (lanes, concurrent) = (run.lanes, run.concurrent);
+        faults.note(format_args!("{lanes} lanes share {concurrent} calls in flight: give no more lanes than that"));
+    }
+    let end = |flow: &Flow| {
+        let by_total = flow.total.and_then(|total| flow.load.moment_of(total as f64)).map(|m| m.since(Default::default()));
+        if flow.load.is_endless() { by_total.unwrap_or(Duration::MAX) } else { flow.load.duration() }
+    };
+    if let Some(longest) = flows.iter().map(end).max().filter(|longest| run.warmup >= *longest) {
+        faults.note(format_args!(
+            "a warm-up of {} leaves nothing of the {} to judge: give a shorter one",
+            crate::time::format_duration(run.warmup),
+            crate::time::humane_duration(longest),
+        ));
+    }
+}

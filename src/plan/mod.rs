@@ -1,0 +1,133 @@
+//! What the user asked for, checked, and stored in every result.
+//!
+//! Flags and a plan file both become a [`Draft`]; [`Draft::check`] makes a [`Plan`] of it or names every fault at once.
+//! A plan that exists can be run: nothing in it is checked again later.
+
+mod check;
+mod draft;
+mod file;
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use draft::{Draft, FlowDraft, Load};
+pub use file::read as read_file;
+pub use check::Faults;
+
+use crate::arrival::{Process, Profile};
+use crate::mcp::{Protocol, Target};
+use crate::time::{Rate, serde_duration};
+use crate::verdict::Objective;
+use crate::workload::Operation;
+
+/// A checked plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// What the run is called in reports.
+    pub name: String,
+    /// The address under test.
+    #[serde(with = "as_text")]
+    pub target: Target,
+    /// Which revision of the protocol is spoken.
+    #[serde(with = "as_text")]
+    pub protocol: Protocol,
+    /// Everything random comes from this.
+    pub seed: u64,
+    /// The streams of arrivals: at least one.
+    pub flows: Vec<Flow>,
+    /// The kinds of call: those that a flow calls, and those that they need.
+    pub operations: Vec<Operation>,
+    /// The promises, those of flows included: at least one.
+    pub objectives: Vec<Objective>,
+    /// How the run is carried out.
+    pub run: Run,
+}
+
+/// One stream of arrivals.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Flow {
+    /// Its name in metrics and reports.
+    pub name: String,
+    /// Its operations and their weights.
+    pub mix: Vec<(String, f64)>,
+    /// The intended rate over time.
+    pub load: Profile,
+    /// How arrivals spread around the rate.
+    pub arrivals: Process,
+    /// How many arrivals there are at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+}
+
+/// How a run is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Calls in flight at most.
+    pub concurrent: NonZeroU32,
+    /// How long a call may take, from sent.
+    #[serde(with = "serde_duration")]
+    pub timeout: Duration,
+    /// The leading part that is kept apart and not judged.
+    #[serde(with = "serde_duration")]
+    pub warmup: Duration,
+    /// When a lane wakes.
+    pub pacing: Pacing,
+    /// Threads.
+    pub lanes: NonZeroU32,
+    /// A longer reply body is not read to its end.
+    pub max_reply_bytes: u64,
+}
+
+/// When a lane wakes to send what is due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pacing {
+    /// Exact up to about 5000 arrivals a second and lane, economical above.
+    #[default]
+    Auto,
+    /// For each arrival.
+    Exact,
+    /// At most every 250 µs: less CPU, and arrivals up to that late.
+    Economical,
+}
+
+impl Plan {
+    /// The length of the schedule, where no count ends it before; `None` for flows that only a count ends.
+    pub fn scheduled_duration(&self) -> Option<Duration> {
+        let bounded = |flow: &Flow| (!flow.load.is_endless()).then(|| flow.load.duration());
+        self.flows.iter().map(bounded).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max())
+    }
+
+    /// The names of flows, in the order of their ids.
+    pub fn flow_names(&self) -> Vec<String> {
+        self.flows.iter().map(|flow| flow.name.clone()).collect()
+    }
+
+    /// The names of operations, in the order of their ids.
+    pub fn operation_names(&self) -> Vec<String> {
+        self.operations.iter().map(|operation| operation.name.clone()).collect()
+    }
+
+    /// The highest rate of all flows together, if their peaks fall together.
+    pub fn peak_rate(&self) -> Rate {
+        Rate::per_second(self.flows.iter().map(|flow| flow.load.peak().get()).sum()).unwrap_or(Rate::ZERO)
+    }
+}
+
+/// Values that are stored as they are written.
+mod as_text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
+    }
+}

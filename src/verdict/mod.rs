@@ -1,0 +1,21 @@
+//! ENOUGH? From promises and a summary to a verdict, as a pure function.
+//!
+//! An [`Objective`] is a promise as the user wrote it; resolved against a plan's names it can be judged. [`judge`] looks
+//! at a [`crate::measure::Summary`] and nothing else, so a saved run gets the same answer as a live one. Every objective
+//! gives a [`Finding`]; what makes the measurement itself untrustworthy is a doubt, and a doubt beats every finding.
+
+mod figure;
+mod indicator;
+mod judge;
+mod objective;
+mod promises;
+mod suggest;
+mod sustained;
+mod validity;
+
+pub use indicator::{Indicator, Unit};
+pub use judge::{Finding, Judgement, Observed, Standing, Verdict, judge};
+pub use objective::{Bound, Comparison, Objective, ObjectiveError, Resolved};
+pub use promises::{default_objectives, payments_objectives};
+pub use sustained::{Sustained, Window};
+pub use validity::{Remark, Subject, pacing_limit};

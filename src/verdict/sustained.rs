@@ -1,0 +1,143 @@
+//! Whether a rate was sustained: intended on the whole, and answered ok in every ten seconds.
+//!
+//! `rate >= R` asks for two things: the rate that the profile intends, over the measured part of the run, is at least R;
+//! and in every window at most 1 % of the arrivals due in it ended otherwise than ok. A plain count, without statistics.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::measure::{Tally, Timeline};
+use crate::time::Moment;
+
+/// How long a window is. In runs so long that the timeline's cells are longer, a window is a cell.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// The share of a window's arrivals that may end otherwise than ok.
+pub(super) const ALLOWED: f64 = 0.01;
+
+/// Some seconds of a run, by the intended time of the arrivals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Window {
+    /// When it began.
+    pub start: Moment,
+    /// How many arrivals were due in it.
+    pub scheduled: u64,
+    /// How many were answered ok.
+    pub ok: u64,
+    /// How many came to an end that is not ok. In a run that goes on, the rest is on its way.
+    pub bad: u64,
+}
+
+impl Window {
+    /// The share (0 to 1) of the arrivals that ended otherwise than ok.
+    pub fn bad_share(&self) -> f64 {
+        self.bad as f64 / self.scheduled.max(1) as f64
+    }
+}
+
+/// How a rate was kept up.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Sustained {
+    /// Arrivals per second that the profile intends, over the measured part.
+    pub intended: f64,
+    /// Answers per second that were ok, over the same.
+    pub achieved: f64,
+    /// The window with the largest share of arrivals that ended otherwise than ok.
+    pub worst: Window,
+}
+
+impl Sustained {
+    /// How `tally` kept up its rate over `duration`; `None` where nothing was intended or scheduled.
+    pub fn of(tally: &Tally, duration: Duration) -> Option<Self> {
+        let expected: f64 = tally.timeline.cells().iter().map(|cell| cell.expected).sum();
+        let worst = windows(&tally.timeline)
+            .into_iter()
+            .filter(|window| window.scheduled > 0)
+            .max_by(|left, right| left.bad_share().total_cmp(&right.bad_share()))?;
+        if duration.is_zero() || expected <= 0.0 {
+            return None;
+        }
+        let seconds = duration.as_secs_f64();
+        Some(Self { intended: expected / seconds, achieved: tally.ok() as f64 / seconds, worst })
+    }
+
+    /// Whether enough arrivals were ok in every window.
+    pub fn every_window_kept_up(&self) -> bool {
+        self.worst.bad_share() <= ALLOWED
+    }
+}
+
+/// The timeline in windows of ten seconds, from its first cell on; a last partial window joins the one before.
+fn windows(timeline: &Timeline) -> Vec<Window> {
+    let (Some(first), Some(last)) = (timeline.cells().first(), timeline.cells().last()) else { return Vec::new() };
+    let cells_per_window = (WINDOW.as_secs() / timeline.width().as_secs()).max(1);
+    let whole = ((last.index - first.index + 1) / cells_per_window).max(1);
+    let mut windows: Vec<(u64, Window)> = Vec::new();
+    for cell in timeline.cells() {
+        let number = ((cell.index - first.index) / cells_per_window).min(whole - 1);
+        if windows.last().is_none_or(|(last, _)| *last != number) {
+            windows.push((number, Window { start: timeline.start_of(cell), scheduled: 0, ok: 0, bad: 0 }));
+        }
+        if let Some((_, window)) = windows.last_mut() {
+            // A call that took the place of another operation ends in a series in which it was perhaps not scheduled.
+            window.scheduled += u64::from(cell.scheduled).max(u64::from(cell.ok) + cell.bad());
+            window.ok += u64::from(cell.ok);
+            window.bad += cell.bad();
+        }
+    }
+    windows.into_iter().map(|(_, window)| window).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One arrival a millisecond; in second `n` as many are dropped as `dropped(n)` says.
+    fn run(seconds: u64, dropped: impl Fn(u64) -> u32) -> Tally {
+        let mut tally = Tally::default();
+        for second in 0..seconds {
+            let cell = tally.timeline.at(Moment::from_nanos(second * 1_000_000_000));
+            (cell.expected, cell.scheduled, cell.dropped) = (1000.0, 1000, dropped(second));
+            cell.ok = 1000 - dropped(second);
+        }
+        tally
+    }
+
+    fn starts(seconds: u64) -> Vec<u64> {
+        windows(&run(seconds, |_| 0).timeline).iter().map(|window| window.start.as_nanos() / 1_000_000_000).collect()
+    }
+
+    #[test]
+    fn a_last_partial_window_joins_the_one_before_and_a_short_run_is_one() {
+        assert_eq!(starts(0), [0; 0]);
+        assert_eq!(starts(4), [0]);
+        assert_eq!(starts(19), [0]);
+        assert_eq!(starts(30), [0, 10, 20]);
+        assert_eq!(starts(39), [0, 10, 20]);
+    }
+
+    #[test]
+    fn one_bad_window_is_enough_and_one_percent_is_still_kept_up() {
+        let seconds = Duration::from_mins(1);
+        let good = Sustained::of(&run(60, |_| 10), seconds).unwrap();
+        assert!(good.every_window_kept_up());
+        assert!((good.intended - 1000.0).abs() < 1e-9);
+        let bad = Sustained::of(&run(60, |second| if second == 34 { 101 } else { 0 }), seconds).unwrap();
+        assert!(!bad.every_window_kept_up());
+        assert_eq!((bad.worst.start, bad.worst.bad), (Moment::from_nanos(30_000_000_000), 101));
+    }
+
+    #[test]
+    fn what_is_on_its_way_is_not_yet_bad() {
+        let mut tally = run(5, |_| 0);
+        tally.timeline.at(Moment::from_nanos(4_000_000_000)).ok = 0;
+        assert!(Sustained::of(&tally, Duration::from_secs(5)).unwrap().every_window_kept_up());
+    }
+
+    #[test]
+    fn nothing_intended_is_nothing_to_judge() {
+        assert_eq!(Sustained::of(&Tally::default(), Duration::from_secs(5)), None);
+        assert_eq!(Sustained::of(&run(5, |_| 0), Duration::ZERO), None);
+    }
+}

@@ -1,0 +1,69 @@
+//! What passes between workload, engine and driver: a call to make, and the reply that came.
+
+use bytes::Bytes;
+
+use crate::outcome::Outcome;
+use crate::time::Moment;
+
+/// An operation's place in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OperationId(pub u16);
+
+/// The operation that an arrival calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The operation, by its place in the plan.
+    pub operation: OperationId,
+    /// Whether it took the place of another for want of a captured value.
+    pub substituted: bool,
+}
+
+/// One call to make: which operation, under which id, with which arguments.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The operation, by its place in the plan.
+    pub operation: OperationId,
+    /// The JSON-RPC id: unique in the run, from [`FIRST_CALL_ID`] up.
+    pub id: u64,
+    /// The arguments as a JSON object, ready for the wire.
+    pub arguments: String,
+    /// The captured value that the arguments carry, if any: what the reply must answer for.
+    pub captured: Option<Box<str>>,
+}
+
+/// Ids below this one belong to calls that are not arrivals (handshake, tools/list, session closing).
+pub const FIRST_CALL_ID: u64 = 1000;
+
+/// The instants of a call that only the driver can see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamps {
+    /// The first byte of the request went out.
+    pub sent: Option<Moment>,
+    /// The first byte of the answer came in.
+    pub first_byte: Option<Moment>,
+    /// The reply's message was complete, or the call was given up.
+    pub done: Moment,
+}
+
+/// How a call ended, as far as the protocol can tell; the workload then checks the answer's meaning.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When.
+    pub stamps: Stamps,
+    /// The raw JSON of the `result` member, where `outcome` is [`Outcome::Ok`].
+    pub result: Bytes,
+    /// What to group a failure by and show of it; `None` where `outcome` is [`Outcome::Ok`].
+    pub failure: Option<Box<Failure>>,
+}
+
+/// A failed call in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Failures of one outcome with the same group are counted together: a status, a code, a text with its numbers and
+    /// ids taken out. At most 120 characters, never a secret.
+    pub group: String,
+    /// What was really said, at most 300 characters.
+    pub example: String,
+}

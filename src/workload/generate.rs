@@ -1,0 +1,141 @@
+//! Generated values: typed, seeded, and named as in a plan file.
+
+use std::fmt::Write;
+
+use rand::{Rng, RngExt};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rand_distr::{Distribution, LogNormal, Zipf};
+
+use super::{RunIdentity, stamp};
+use crate::arrival::Arrival;
+
+/// Where the fields of one call come from.
+pub(super) struct Source<'a> {
+    pub(super) random: &'a mut ChaCha8Rng,
+    pub(super) arrival: &'a Arrival,
+    pub(super) identity: &'a RunIdentity,
+    pub(super) captured: Option<&'a str>,
+}
+
+/// One generated value. All but `Captured`, `RunId` and `Unique` are functions of (seed, flow, sequence). A `prefix` is
+/// kept as the open beginning of a JSON string, quoted and escaped already.
+#[derive(Clone, Debug)]
+pub(super) enum Generator {
+    /// A random UUID, version 4.
+    Uuid,
+    /// One of these, each as JSON text, in equal parts.
+    Choice(Vec<String>),
+    /// A number between two bounds, with so many decimals.
+    Uniform { low: f64, high: f64, decimals: u8 },
+    /// A lognormal number, with so many decimals.
+    Lognormal { distribution: LogNormal<f64>, decimals: u8 },
+    /// A rank from 1 to n, low ones more often.
+    Zipf { distribution: Zipf<f64>, prefix: Option<String> },
+    /// A first number plus the sequence.
+    Counter { first: u64, prefix: Option<String> },
+    /// So many random hexadecimal digits behind a prefix.
+    Text { digits: usize, prefix: String },
+    /// So many hexadecimal digits behind a prefix that no other run repeats: the run id goes into them.
+    Unique { digits: usize, prefix: String },
+    /// One of so many ids, drawn again and again.
+    Pool { size: u64, prefix: Option<String> },
+    /// When the call is due by the wall clock, RFC 3339.
+    Timestamp,
+    /// The run's id.
+    RunId,
+    /// The captured value of this call.
+    Captured,
+}
+
+impl Generator {
+    /// Appends one value as JSON.
+    pub(super) fn write(&self, source: &mut Source<'_>, out: &mut String) {
+        match self {
+            Self::Uuid => write_uuid(source.random.random(), out),
+            Self::Choice(values) => out.push_str(&values[source.random.random_range(0..values.len())]),
+            Self::Uniform { low, high, decimals } => {
+                write_number(source.random.random_range(*low..=*high), *decimals, out);
+            }
+            Self::Lognormal { distribution, decimals } => {
+                write_number(distribution.sample(source.random), *decimals, out);
+            }
+            Self::Zipf { distribution, prefix } => {
+                write_count(distribution.sample(source.random) as u64, prefix.as_deref(), out);
+            }
+            Self::Counter { first, prefix } => {
+                write_count(first.wrapping_add(source.arrival.sequence), prefix.as_deref(), out);
+            }
+            Self::Text { digits, prefix } => write_hex(prefix, *digits, source.random, out),
+            Self::Unique { digits, prefix } => write_hex(prefix, *digits, &mut of_this_run(source), out),
+            Self::Pool { size, prefix } => {
+                let place = source.random.random_range(0..*size);
+                match prefix {
+                    Some(_) => write_count(place, prefix.as_deref(), out),
+                    None => write_uuid(ChaCha8Rng::seed_from_u64(place).random(), out),
+                }
+            }
+            Self::Timestamp => {
+                out.push('"');
+                stamp::write_rfc3339(source.identity.started_unix_ms + source.arrival.intended.as_nanos() / 1_000_000, out);
+                out.push('"');
+            }
+            Self::RunId => write_string(&source.identity.run_id, out),
+            Self::Captured => write_string(source.captured.unwrap_or_default(), out),
+        }
+    }
+}
+
+/// A generator seeded with the run id and the arrival. Four words of each go in, mixed by FNV-1a over the id's bytes, so
+/// that the key has all of the run id's randomness and never repeats within a run.
+fn of_this_run(source: &Source<'_>) -> ChaCha8Rng {
+    let fnv = |start: u64| {
+        source.identity.run_id.bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    };
+    let mut seed = [0; 32];
+    let words =
+        [fnv(0xcbf2_9ce4_8422_2325), fnv(0x8422_2325_cbf2_9ce4), u64::from(source.arrival.flow.0), source.arrival.sequence];
+    for (place, word) in seed.chunks_exact_mut(8).zip(words) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+    ChaCha8Rng::from_seed(seed)
+}
+
+fn write_uuid(bytes: [u8; 16], out: &mut String) {
+    let mut text = uuid::Uuid::encode_buffer();
+    out.push('"');
+    out.push_str(uuid::Builder::from_random_bytes(bytes).into_uuid().hyphenated().encode_lower(&mut text));
+    out.push('"');
+}
+
+fn write_hex(prefix: &str, digits: usize, random: &mut impl Rng, out: &mut String) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.push_str(prefix);
+    let mut bits = 0;
+    for place in 0..digits {
+        if place % 16 == 0 {
+            bits = random.next_u64();
+        }
+        out.push(char::from(DIGITS[(bits & 15) as usize]));
+        bits >>= 4;
+    }
+    out.push('"');
+}
+
+fn write_count(count: u64, prefix: Option<&str>, out: &mut String) {
+    let written = match prefix {
+        Some(prefix) => write!(out, "{prefix}{count}\""),
+        None => write!(out, "{count}"),
+    };
+    debug_assert!(written.is_ok(), "writing to a String cannot fail");
+}
+
+fn write_string(text: &str, out: &mut String) {
+    let written = write!(out, "{}", serde_json::Value::from(text));
+    debug_assert!(written.is_ok(), "writing to a String cannot fail");
+}
+
+fn write_number(value: f64, decimals: u8, out: &mut String) {
+    let written = write!(out, "{value:.*}", usize::from(decimals));
+    debug_assert!(written.is_ok(), "writing to a String cannot fail");
+}

@@ -1,0 +1,129 @@
+//! The built-in payments operations: their arguments, captures and expectations.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::Operation;
+
+/// The names of the three operations, which are also the names of their tools.
+pub const NAMES: [&str; 3] = ["create_payment", "verify_payment", "get_wallet_balance"];
+
+/// The three operations, in the order of [`NAMES`]. A create must name a payment id; a verify must answer for the id that
+/// it was asked about, with a status; a balance must have a balance.
+pub fn operations() -> Vec<Operation> {
+    let present = json!({"present": true});
+    let currency = json!({"choice": ["USD", "EUR", "GBP", "INR", "JPY"]});
+    vec![
+        operation(
+            NAMES[0],
+            json!({
+                "amount": {"uniform": [10.0, 1000.0], "decimals": 2},
+                "currency": currency,
+                "method": {"choice": ["card", "bank_transfer", "wallet", "upi"]},
+                "customer_id": {"uuid": true},
+                "idempotency_key": {"unique": 32, "prefix": "test_"},
+                "description": {"text": 8, "prefix": "Load test payment "},
+                "metadata": {
+                    "test_run": true,
+                    "load_test_id": {"run_id": true},
+                    "timestamp": {"timestamp": true},
+                },
+            }),
+            &[("payment_id", "/payment_id|/paymentId|/payment/id|/id")],
+            &[],
+        ),
+        operation(
+            NAMES[1],
+            json!({"payment_id": {"captured": "payment_id"}}),
+            &[],
+            &[
+                ("/payment_id|/paymentId|/payment/id|/id", json!({"captured": true})),
+                ("/status|/payment/status", present.clone()),
+            ],
+        ),
+        operation(
+            NAMES[2],
+            json!({"customer_id": {"uuid": true}, "currency": currency}),
+            &[],
+            &[("/balance|/available_balance|/available|/wallet/balance", present)],
+        ),
+    ]
+}
+
+fn operation(name: &str, arguments: Value, capture: &[(&str, &str)], expect: &[(&str, Value)]) -> Operation {
+    let own = |(name, pointers): &(&str, &str)| ((*name).to_owned(), (*pointers).to_owned());
+    Operation {
+        name: name.to_owned(),
+        tool: name.to_owned(),
+        arguments,
+        capture: capture.iter().map(own).collect(),
+        expect: expect.iter().map(|(at, want)| ((*at).to_owned(), want.clone())).collect::<BTreeMap<_, _>>(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::arrival::{Arrival, FlowId};
+    use crate::outcome::Outcome;
+    use crate::time::Moment;
+    use crate::workload::{Mix, OperationId, Reply, RunIdentity, Stamps, Workload};
+
+    fn only(operation: u16) -> Workload {
+        let identity = RunIdentity { run_id: "0123".into(), started_unix_ms: 0 };
+        Workload::new(&operations(), vec![Mix::new(&[(OperationId(operation), 1.0)]).unwrap()], 3, identity).unwrap()
+    }
+
+    #[test]
+    fn a_create_has_every_field_in_its_range() {
+        let mut workload = only(0);
+        let captures = workload.captures();
+        for sequence in 0..100 {
+            let arrival = Arrival { flow: FlowId(0), sequence, intended: Moment::ZERO };
+            let choice = workload.choose(&arrival, &captures);
+            let value: Value = serde_json::from_str(&workload.call(&arrival, choice, &captures).arguments).unwrap();
+            assert!((10.0..=1000.0).contains(&value["amount"].as_f64().unwrap()));
+            assert!(["USD", "EUR", "GBP", "INR", "JPY"].contains(&value["currency"].as_str().unwrap()));
+            assert!(["card", "bank_transfer", "wallet", "upi"].contains(&value["method"].as_str().unwrap()));
+            assert!(uuid::Uuid::parse_str(value["customer_id"].as_str().unwrap()).is_ok());
+            let key = value["idempotency_key"].as_str().unwrap().strip_prefix("test_").unwrap();
+            assert!(key.len() == 32 && key.bytes().all(|b| b.is_ascii_hexdigit()));
+            assert_eq!(value["description"].as_str().unwrap().len(), "Load test payment ".len() + 8);
+            assert_eq!(value["metadata"]["test_run"], true);
+            assert_eq!(value["metadata"]["load_test_id"], "0123");
+            assert_eq!(value["metadata"]["timestamp"], "1970-01-01T00:00:00.000Z");
+        }
+    }
+
+    #[test]
+    fn each_answer_is_held_to_its_meaning_in_every_dialect() {
+        let cases = [
+            (0, r#"{"structuredContent":{"payment_id":"p"}}"#, Outcome::Ok),
+            (0, r#"{"content":[{"type":"text","text":"Payment created successfully with ID: p"}],"_meta":{"payment_id":"p","amount":"12.34"}}"#, Outcome::Ok),
+            (0, r#"{"content":[{"type":"text","text":"{\"id\":\"p\"}"}]}"#, Outcome::Ok),
+            (0, r#"{"content":[{"type":"text","text":"done"}]}"#, Outcome::WrongAnswer),
+            (0, r#"{"hello":"world"}"#, Outcome::WrongAnswer),
+            (2, r#"{"_meta":{"balance":"100.00"}}"#, Outcome::Ok),
+            (2, r#"{"structuredContent":{"balance":0}}"#, Outcome::Ok),
+            (2, r#"{"structuredContent":{"currency":"USD"}}"#, Outcome::WrongAnswer),
+        ];
+        for (operation, result, expected) in cases {
+            let mut workload = only(operation);
+            let mut captures = workload.captures();
+            let arrival = Arrival { flow: FlowId(0), sequence: 0, intended: Moment::ZERO };
+            let choice = workload.choose(&arrival, &captures);
+            let call = workload.call(&arrival, choice, &captures);
+            let mut reply = Reply {
+                outcome: Outcome::Ok,
+                stamps: Stamps::default(),
+                result: Bytes::from_static(result.as_bytes()),
+                failure: None,
+            };
+            workload.learn(&call, &mut reply, &mut captures);
+            assert_eq!(reply.outcome, expected, "{result}");
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Arguments as written in a plan, compiled once, rendered for each call into JSON.
+
+use rand_distr::{LogNormal, Zipf};
+use serde_json::{Map, Value};
+
+use super::generate::{Generator, Source};
+
+/// A JSON document with generated values in it.
+#[derive(Clone, Debug)]
+pub(super) struct Template {
+    pieces: Vec<Piece>,
+    /// How long the last rendering was expected to be: the size of the next buffer.
+    size: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Piece {
+    Literal(String),
+    Generated(Generator),
+}
+
+/// What is wrong with an operation's arguments, captures or expectations.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("operation `{operation}`: {why}")]
+pub struct TemplateError {
+    /// The operation's name.
+    pub operation: String,
+    /// What is wrong and the way out.
+    pub why: String,
+}
+
+/// The keys that make a table a generator, and the modifiers that may stand beside each.
+const GENERATORS: [(&str, &[&str]); 13] = [
+    ("uuid", &[]),
+    ("choice", &[]),
+    ("uniform", &["decimals"]),
+    ("lognormal", &["decimals"]),
+    ("zipf", &["prefix"]),
+    ("counter", &["prefix"]),
+    ("text", &["prefix"]),
+    ("unique", &["prefix"]),
+    ("pool", &["prefix"]),
+    ("timestamp", &[]),
+    ("run_id", &[]),
+    ("captured", &[]),
+    ("literal", &[]),
+];
+
+impl Template {
+    /// Compiles `arguments`, an object in which a table such as `{ uniform = [1.0, 10.0], decimals = 2 }` stands for a
+    /// generated value. Says which capture it uses, if any.
+    pub(super) fn compile(arguments: &Value) -> Result<(Self, Option<String>), String> {
+        let mut compiler = Compiler { pieces: Vec::new(), literal: String::new(), captured: None };
+        match arguments {
+            Value::Object(_) => compiler.value(arguments, "arguments")?,
+            other => return Err(format!("arguments {other} are not an object: give {{\"name\": value, …}}")),
+        }
+        compiler.flush();
+        let size = compiler.pieces.iter().map(|p| if let Piece::Literal(text) = p { text.len() } else { 40 }).sum();
+        Ok((Self { pieces: compiler.pieces, size }, compiler.captured))
+    }
+
+    /// The arguments of one call.
+    pub(super) fn render(&self, source: &mut Source<'_>) -> String {
+        let mut out = String::with_capacity(self.size);
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(text) => out.push_str(text),
+                Piece::Generated(generator) => generator.write(source, &mut out),
+            }
+        }
+        out
+    }
+}
+
+struct Compiler {
+    pieces: Vec<Piece>,
+    literal: String,
+    captured: Option<String>,
+}
+
+impl Compiler {
+    fn flush(&mut self) {
+        if !self.literal.is_empty() {
+            self.pieces.push(Piece::Literal(std::mem::take(&mut self.literal)));
+        }
+    }
+
+    fn value(&mut self, value: &Value, at: &str) -> Result<(), String> {
+        match value {
+            Value::Object(table) => match generator_of(table) {
+                Some("literal") => self.literal.push_str(&table["literal"].to_string()),
+                Some(kind) => {
+                    let generator = self.generator(kind, table).map_err(|why| format!("{at}: {why}"))?;
+                    self.flush();
+                    self.pieces.push(Piece::Generated(generator));
+                }
+                None => self.object(table, at)?,
+            },
+            Value::Array(items) => {
+                self.literal.push('[');
+                for (place, item) in items.iter().enumerate() {
+                    if place > 0 {
+                        self.literal.push(',');
+                    }
+                    self.value(item, &format!("{at}[{place}]"))?;
+                }
+                self.literal.push(']');
+            }
+            plain => self.literal.push_str(&plain.to_string()),
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, table: &Map<String, Value>, at: &str) -> Result<(), String> {
+        self.literal.push('{');
+        for (place, (key, value)) in table.iter().enumerate() {
+            if place > 0 {
+                self.literal.push(',');
+            }
+            self.literal.push_str(&Value::from(key.as_str()).to_string());
+            self.literal.push(':');
+            self.value(value, &format!("{at}.{key}"))?;
+        }
+        self.literal.push('}');
+        Ok(())
+    }
+
+    fn generator(&mut self, kind: &str, table: &Map<String, Value>) -> Result<Generator, String> {
+        let value = &table[kind];
+        let prefix = match table.get("prefix") {
+            None => None,
+            Some(Value::String(text)) => Some(open_string(text)),
+            Some(other) => return Err(format!("prefix {other} is not a text")),
+        };
+        let opened = || prefix.clone().unwrap_or_else(|| "\"".to_owned());
+        Ok(match kind {
+            "uuid" => Generator::Uuid,
+            "timestamp" => Generator::Timestamp,
+            "run_id" => Generator::RunId,
+            "choice" => match value.as_array() {
+                Some(values) if !values.is_empty() => Generator::Choice(values.iter().map(Value::to_string).collect()),
+                _ => return Err(format!("choice {value} is not a list with something in it")),
+            },
+            "uniform" => uniform(value, decimals(table)?)?,
+            "lognormal" => lognormal(value, decimals(table)?)?,
+            "zipf" => zipf(value, prefix)?,
+            "counter" => Generator::Counter { first: count(kind, value, 0, u64::MAX)?, prefix },
+            "text" => Generator::Text { digits: count(kind, value, 1, 65_536)? as usize, prefix: opened() },
+            "unique" => Generator::Unique { digits: count(kind, value, 16, 256)? as usize, prefix: opened() },
+            "pool" => Generator::Pool { size: count(kind, value, 1, u64::MAX)?, prefix },
+            _ => {
+                let name = value.as_str().ok_or_else(|| format!("captured {value} is not a capture's name"))?;
+                match &self.captured {
+                    Some(other) if other != name => {
+                        return Err(format!("captured `{name}` beside `{other}`: one capture an operation"));
+                    }
+                    _ => self.captured = Some(name.to_owned()),
+                }
+                Generator::Captured
+            }
+        })
+    }
+}
+
+/// The generator that a table stands for: it has a generator's key, and beside it that one's modifiers only.
+fn generator_of(table: &Map<String, Value>) -> Option<&'static str> {
+    GENERATORS.iter().find_map(|(kind, modifiers)| {
+        let ours = |key: &String| key == kind || modifiers.contains(&key.as_str());
+        (table.contains_key(*kind) && table.keys().all(ours)).then_some(*kind)
+    })
+}
+
+fn open_string(text: &str) -> String {
+    let mut quoted = Value::from(text).to_string();
+    quoted.pop();
+    quoted
+}
+
+fn count(kind: &str, value: &Value, least: u64, most: u64) -> Result<u64, String> {
+    value
+        .as_u64()
+        .filter(|n| (least..=most).contains(n))
+        .ok_or_else(|| format!("{kind} {value} is not a whole number from {least} to {most}"))
+}
+
+fn decimals(table: &Map<String, Value>) -> Result<u8, String> {
+    match table.get("decimals") {
+        None => Ok(0),
+        Some(value) => count("decimals", value, 0, 12).map(|n| n as u8),
+    }
+}
+
+fn uniform(value: &Value, decimals: u8) -> Result<Generator, String> {
+    let bounds: Vec<f64> = value.as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+    match bounds[..] {
+        [low, high] if low <= high => Ok(Generator::Uniform { low, high, decimals }),
+        _ => Err(format!("uniform {value} is not two numbers, the lower first: [1.0, 10.0]")),
+    }
+}
+
+fn lognormal(value: &Value, decimals: u8) -> Result<Generator, String> {
+    let wrong = || format!("lognormal {value} is not {{ median = 50.0, sigma = 0.5 }} with both above zero");
+    let field = |name: &str| value.get(name).and_then(Value::as_f64).filter(|n| *n > 0.0);
+    let (median, sigma) = (field("median").ok_or_else(wrong)?, field("sigma").ok_or_else(wrong)?);
+    let distribution = LogNormal::new(median.ln(), sigma).map_err(|_| wrong())?;
+    Ok(Generator::Lognormal { distribution, decimals })
+}
+
+fn zipf(value: &Value, prefix: Option<String>) -> Result<Generator, String> {
+    let wrong = || format!("zipf {value} is not {{ n = 1000, s = 1.1 }} with n of at least 1 and s not negative");
+    let n = value.get("n").and_then(Value::as_u64).filter(|n| *n >= 1).ok_or_else(wrong)?;
+    let s = value.get("s").and_then(Value::as_f64).ok_or_else(wrong)?;
+    let distribution = Zipf::new(n as f64, s).map_err(|_| wrong())?;
+    Ok(Generator::Zipf { distribution, prefix })
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+    use serde_json::json;
+
+    use super::*;
+    use crate::arrival::{Arrival, FlowId};
+    use crate::time::Moment;
+    use crate::workload::RunIdentity;
+
+    fn render(arguments: &Value, sequence: u64) -> Value {
+        let (template, _) = Template::compile(arguments).unwrap();
+        let identity = RunIdentity { run_id: "run-1".into(), started_unix_ms: 1_000 };
+        let arrival = Arrival { flow: FlowId(0), sequence, intended: Moment::from_nanos(2_500_000_000) };
+        let mut random = ChaCha8Rng::seed_from_u64(sequence);
+        let mut source =
+            Source { random: &mut random, arrival: &arrival, identity: &identity, captured: Some("a\"b") };
+        serde_json::from_str(&template.render(&mut source)).unwrap()
+    }
+
+    #[test]
+    fn literals_and_generators_of_exact_value_render_exactly() {
+        let arguments = json!({
+            "plain": [1, "two", null, {"three": true}],
+            "as it stands": {"literal": {"uuid": 1}},
+            "id": {"captured": "x"}, "run": {"run_id": true}, "at": {"timestamp": true},
+            "n": {"counter": 5}, "c": {"counter": 5, "prefix": "c\"-"}, "one": {"choice": ["only"]},
+            "uuid": {"uuid": true, "not_a_generator": 1},
+        });
+        let expected = json!({
+            "plain": [1, "two", null, {"three": true}], "as it stands": {"uuid": 1}, "id": "a\"b", "run": "run-1",
+            "at": "1970-01-01T00:00:03.500Z", "n": 8, "c": "c\"-8", "one": "only",
+            "uuid": {"uuid": true, "not_a_generator": 1},
+        });
+        assert_eq!(render(&arguments, 3), expected);
+    }
+
+    #[test]
+    fn random_values_stay_within_what_was_asked() {
+        for sequence in 0..200 {
+            let value = render(
+                &json!({
+                    "amount": {"uniform": [10.0, 1000.0], "decimals": 2}, "whole": {"uniform": [1, 3]},
+                    "log": {"lognormal": {"median": 50.0, "sigma": 0.5}, "decimals": 1},
+                    "rank": {"zipf": {"n": 10, "s": 1.1}}, "text": {"text": 8, "prefix": "p "},
+                    "key": {"unique": 32, "prefix": "test_"}, "pool": {"pool": 4, "prefix": "c"},
+                    "id": {"uuid": true}, "pooled": {"pool": 4},
+                }),
+                sequence,
+            );
+            let amount = value["amount"].as_f64().unwrap();
+            assert!((10.0..=1000.0).contains(&amount) && (amount * 100.0 - (amount * 100.0).round()).abs() < 1e-6);
+            assert!((1..=3).contains(&value["whole"].as_u64().unwrap()));
+            assert!(value["log"].as_f64().unwrap() > 0.0);
+            assert!((1..=10).contains(&value["rank"].as_u64().unwrap()));
+            assert!(value["text"].as_str().unwrap().starts_with("p ") && value["text"].as_str().unwrap().len() == 10);
+            assert_eq!(value["key"].as_str().unwrap().len(), 37);
+            assert!(["c0", "c1", "c2", "c3"].contains(&value["pool"].as_str().unwrap()));
+            assert_eq!(uuid::Uuid::parse_str(value["id"].as_str().unwrap()).unwrap().get_version_num(), 4);
+            assert!(uuid::Uuid::parse_str(value["pooled"].as_str().unwrap()).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place_and_a_way_out() {
+        let fault = |arguments: Value| Template::compile(&arguments).unwrap_err();
+        assert_eq!(fault(json!([1])), "arguments [1] are not an object: give {\"name\": value, …}");
+        assert_eq!(
+            fault(json!({"a": {"b": {"uniform": [2, 1]}}})),
+            "arguments.a.b: uniform [2,1] is not two numbers, the lower first: [1.0, 10.0]"
+        );
+        assert_eq!(fault(json!({"a": {"text": 0}})), "arguments.a: text 0 is not a whole number from 1 to 65536");
+        assert_eq!(
+            fault(json!({"a": {"captured": "x"}, "b": {"captured": "y"}})),
+            "arguments.b: captured `y` beside `x`: one capture an operation"
+        );
+        assert!(fault(json!({"a": {"zipf": {"n": 0, "s": 1.0}}})).starts_with("arguments.a: zipf"));
+        assert!(fault(json!({"a": {"lognormal": [1, 2]}})).starts_with("arguments.a: lognormal"));
+        assert!(fault(json!({"a": {"choice": []}})).starts_with("arguments.a: choice"));
+    }
+}
