@@ -13,12 +13,15 @@ pub mod arrival;
 pub mod cli;
 pub mod driver;
 pub mod engine;
+pub mod export;
 pub mod mcp;
 pub mod measure;
 pub mod outcome;
 pub mod plan;
+pub mod report;
 #[cfg(feature = "server")]
 pub mod server;
+mod stamp;
 pub mod time;
 pub mod verdict;
 pub mod workload;

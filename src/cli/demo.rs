@@ -40,11 +40,10 @@ const OBJECTIVES: [&str; 3] = ["p95 < 150ms", "error_rate < 0.1%", "dropped < 0.
 pub(super) fn demo(args: &DemoArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let server = Server::start().map_err(|why| Failure::new(Exit::Target, why))?;
     let objectives = OBJECTIVES.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(Failure::usage)?;
-    let mut run = RunArgs::against(server.url.clone())
-        .with_load(args.rate, args.duration, args.seed)
-        .with_objectives(objectives);
+    let mut run =
+        RunArgs::against(server.url.clone()).with_load(args.rate, args.duration, args.seed).with_objectives(objectives);
     (run.out, run.metrics) = (args.out.clone(), args.metrics.clone());
-    run::run(run, log)
+    run::run(&run, log)
 }
 
 /// The bundled server as a child process. It ends when its standard input closes, and that closes with this process,

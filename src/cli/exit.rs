@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn each_verdict_has_its_code() {
-        let codes = [Verdict::Pass, Verdict::Fail, Verdict::Invalid, Verdict::Inconclusive].map(|v| Exit::from(v) as u8);
+        let codes =
+            [Verdict::Pass, Verdict::Fail, Verdict::Invalid, Verdict::Inconclusive].map(|v| Exit::from(v) as u8);
         assert_eq!(codes, [0, 1, 3, 4]);
     }
 }

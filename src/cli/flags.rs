@@ -217,12 +217,7 @@ impl RunArgs {
     fn flow(&self) -> FlowDraft {
         FlowDraft {
             mix: self.weights(),
-            load: Load {
-                profile: self.load.clone(),
-                rate: self.rate,
-                duration: self.duration,
-                total: self.total,
-            },
+            load: Load { profile: self.load.clone(), rate: self.rate, duration: self.duration, total: self.total },
             arrivals: self.arrivals.clone(),
             burst: self.burst,
             ..FlowDraft::default()
@@ -259,7 +254,9 @@ impl RunArgs {
                 return Err("--args auto is not yet available: give the arguments as a JSON object".to_owned());
             }
             Some(text) => match text.strip_prefix('@') {
-                Some(path) => std::fs::read_to_string(path).map_err(|why| format!("failed to read --args {text}: {why}"))?,
+                Some(path) => {
+                    std::fs::read_to_string(path).map_err(|why| format!("failed to read --args {text}: {why}"))?
+                }
                 None => text.to_owned(),
             },
         };

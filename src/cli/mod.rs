@@ -3,13 +3,18 @@
 mod demo;
 mod environment;
 mod exit;
+mod files;
 mod flags;
 mod limits;
 mod log;
+mod report;
+mod results;
 mod run;
 #[cfg(feature = "server")]
 mod serve;
+mod session;
 mod signals;
+mod watch;
 
 use clap::{Parser, Subcommand};
 
@@ -35,6 +40,8 @@ enum Command {
     /// The bundled reference MCP payments server, with faults on request.
     #[cfg(feature = "server")]
     Serve(serve::ServeArgs),
+    /// Render a saved run again and judge it again, also against other objectives.
+    Report(report::ReportArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -54,11 +61,12 @@ pub fn main() -> Exit {
     };
     log::start(&cli.log);
     let ended = match cli.command {
-        Command::Run(args) => run::run(*args, &cli.log),
+        Command::Run(args) => run::run(&args, &cli.log),
         #[cfg(feature = "server")]
         Command::Demo(args) => demo::demo(&args, &cli.log),
         #[cfg(feature = "server")]
         Command::Serve(args) => serve::serve_payments(&args),
+        Command::Report(args) => report::report(&args, &cli.log),
         Command::Completions { shell } => {
             let command = &mut <Cli as clap::CommandFactory>::command();
             clap_complete::generate(shell, command, "mcpace", &mut std::io::stdout());

@@ -1,33 +1,57 @@
 //! `mcpace run`: from flags to a plan, a run, a report and an exit code.
 
-use std::io::Write;
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::path::Path;
+use std::thread;
 
 use anyhow::{Context, anyhow};
 
 use super::exit::{Exit, Failure};
 use super::flags::RunArgs;
-use super::limits;
 use super::log::LogArgs;
+use super::session::Session;
 use super::signals::Signals;
-use crate::driver::{self, Connector, Limits, McpDriver};
+use super::watch::Watch;
+use super::{files, limits, results};
+use crate::driver::{Limits, McpDriver};
 use crate::engine::{self, Ended, Setup, Stop};
-use crate::mcp::{Negotiated, check_tools};
-use crate::measure::Bounds;
+use crate::export;
 use crate::plan::Plan;
-use crate::verdict::judge;
+use crate::report::{Ending, Host, SavedRun};
+use crate::verdict::Resolved;
 use crate::workload::RunIdentity;
 
 /// Drives a target; ends with a report and a verdict.
-pub(super) fn run(args: RunArgs, _log: &LogArgs) -> Result<Exit, Failure> {
+pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let (mut plan, from) = args.plan(u64::from(rand::random::<u32>()))?;
     plan.run.concurrent = limits::make_room(plan.run.concurrent, from).map_err(|why| Failure::usage(anyhow!(why)))?;
+    args.out.as_deref().map_or(Ok(()), probe)?;
+    let objectives = resolved(&plan)?;
     let stop = Stop::new();
     let signals = Signals::listen(stop.clone()).context("failed to listen for signals").map_err(Failure::usage)?;
     let identity = RunIdentity { run_id: uuid::Uuid::new_v4().to_string(), started_unix_ms: engine::unix_millis() };
-    let session = Session::open(&plan)?;
-    let setup = Setup { identity, bounds: Bounds::default(), stop };
+    let bounds = export::bounds(&plan.objectives);
+    let watch = Watch::begin(&plan, &objectives, &identity, &bounds, args, log)?;
+    let session = Session::open(&plan, &signals)?;
+    let setup = Setup { identity, bounds, stop };
+    let ended = drive(&plan, &setup, &session, &watch)?;
+    session.close();
+    watch.end(&ended.summary);
+    let saved = saved_run(&plan, setup.identity, &session, ended, &signals);
+    let exit = finish(&saved, args.out.as_deref(), log);
+    // Whoever stopped the run early does not want to wait now; a signal from here on cuts the waiting short.
+    let stopped = signals.first();
+    watch.linger(args.linger, || signals.first().is_some());
+    exit.map(|exit| stopped.unwrap_or(exit))
+}
+
+fn resolved(plan: &Plan) -> Result<Vec<Resolved>, Failure> {
+    let (flows, operations) = (plan.flow_names(), plan.operation_names());
+    let each = plan.objectives.iter().map(|objective| objective.clone().resolve(&flows, &operations));
+    each.collect::<Result<_, _>>().map_err(Failure::usage)
+}
+
+fn drive(plan: &Plan, setup: &Setup, session: &Session, watch: &Watch<'_>) -> Result<Ended, Failure> {
     let tools: Vec<String> = plan.operations.iter().map(|operation| operation.tool.clone()).collect();
     let limits = Limits {
         timeout: plan.run.timeout,
@@ -36,47 +60,58 @@ pub(super) fn run(args: RunArgs, _log: &LogArgs) -> Result<Exit, Failure> {
         ..Limits::default()
     };
     let make = |clock| McpDriver::new(session.connector.clone(), &session.negotiated, &tools, limits, clock);
-    let ended = engine::run(&plan, &setup, make, |_, _| ControlFlow::Continue(()));
-    let Ended { summary, .. } = ended.context("failed to start the lanes").map_err(Failure::usage)?;
-    session.close();
-    let (flows, operations) = (plan.flow_names(), plan.operation_names());
-    let resolved = plan.objectives.iter().map(|o| o.clone().resolve(&flows, &operations));
-    let resolved: Vec<_> = resolved.collect::<Result<_, _>>().map_err(Failure::usage)?;
-    let judgement = judge(&summary, &resolved);
-    let mut out = std::io::stdout().lock();
-    drop(writeln!(out, "{}\n{judgement:#?}\n{:?}", judgement.verdict(), summary.accounting()));
-    Ok(signals.first().unwrap_or_else(|| judgement.verdict().into()))
+    let ended = engine::run(plan, setup, make, |summary, now| {
+        watch.show(summary, now);
+        ControlFlow::Continue(())
+    });
+    ended.context("failed to start the lanes").map_err(|why| Failure::new(Exit::Invalid, why))
 }
 
-/// What was agreed with the target before the first call.
-struct Session {
-    runtime: tokio::runtime::Runtime,
-    connector: Connector,
-    negotiated: Negotiated,
-}
-
-/// How long the target has to answer before the run, and to close the session after it.
-const PATIENCE: Duration = Duration::from_secs(10);
-const FAREWELL: Duration = Duration::from_secs(2);
-
-impl Session {
-    fn open(plan: &Plan) -> Result<Self, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.context("failed to start").map_err(Failure::usage)?;
-        let connector = Connector::new(plan.target.clone());
-        let negotiated = runtime
-            .block_on(driver::negotiate(&connector, plan.protocol, plan.run.timeout.min(PATIENCE)))
-            .context("failed to begin")
-            .map_err(|why| Failure::new(Exit::Target, why))?;
-        for warning in &negotiated.warnings {
-            tracing::warn!("{warning}");
-        }
-        check_tools(&negotiated, plan.operations.iter().map(|operation| &*operation.tool))
-            .map_err(|why| Failure::new(Exit::Target, why))?;
-        Ok(Self { runtime, connector, negotiated })
+fn saved_run(plan: &Plan, identity: RunIdentity, session: &Session, ended: Ended, signals: &Signals) -> SavedRun {
+    for why in &ended.lost_lanes {
+        tracing::error!("a lane was lost: {why}");
     }
+    let lost = ended.lost_lanes.len() as u32;
+    let ending = match signals.first() {
+        _ if lost > 0 => Ending::LostLanes { lost, of: plan.run.lanes.get() },
+        Some(Exit::Terminated) => Ending::Signal("SIGTERM".to_owned()),
+        Some(_) => Ending::Signal("SIGINT".to_owned()),
+        None => Ending::Completed,
+    };
+    SavedRun {
+        program: concat!("mcpace ", env!("CARGO_PKG_VERSION")).to_owned(),
+        run_id: identity.run_id,
+        started_unix_ms: identity.started_unix_ms,
+        plan: plan.clone(),
+        host: host(),
+        server: session.server(),
+        ending,
+        summary: ended.summary,
+    }
+}
 
-    fn close(&self) {
-        self.runtime.block_on(driver::close_session(&self.connector, &self.negotiated, FAREWELL));
+fn host() -> Host {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Host {
+        name: (!name.is_empty()).then_some(name),
+        os: std::env::consts::OS.to_owned(),
+        arch: std::env::consts::ARCH.to_owned(),
+        cpus: thread::available_parallelism().map_or(0, |cpus| cpus.get() as u32),
+    }
+}
+
+/// Whether the run can be saved where it shall be: better known now than after hours.
+fn probe(path: &Path) -> Result<(), Failure> {
+    files::probe(path).map_err(|why| Failure::usage(anyhow!("failed to {why}")))
+}
+
+/// Saves the run and prints the report. A file that cannot be written changes the exit code, never the report.
+fn finish(saved: &SavedRun, out: Option<&Path>, log: &LogArgs) -> Result<Exit, Failure> {
+    let written = out.map(|path| files::write(saved, path));
+    let file = out.filter(|_| matches!(written, Some(Ok(()))));
+    let verdict = results::print(saved, &[], file, log)?;
+    match written {
+        Some(Err(why)) => Err(Failure::new(Exit::Unwritten, anyhow!("failed to {why}"))),
+        _ => Ok(verdict.into()),
     }
 }

@@ -1,19 +1,17 @@
 //! Signals: the first one ends the run with a report, the second one ends the program at once.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use super::exit::Exit;
 use crate::engine::Stop;
 
 /// Listens for SIGINT and SIGTERM from its making on.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Signals {
-    /// The exit code of the first signal, 0 before it.
-    first: Arc<AtomicU8>,
+    seen: watch::Receiver<Option<Exit>>,
 }
 
 impl Signals {
@@ -22,13 +20,12 @@ impl Signals {
     /// # Errors
     /// Where the operating system gives no thread or no signal handler.
     pub(super) fn listen(stop: Stop) -> std::io::Result<Self> {
-        let signals = Self { first: Arc::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         let (mut interrupt, mut terminate) = {
             let _inside = runtime.enter();
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
         };
-        let first = Arc::clone(&signals.first);
+        let (tell, seen) = watch::channel(None);
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             runtime.block_on(async {
                 loop {
@@ -36,22 +33,28 @@ impl Signals {
                         _ = interrupt.recv() => Exit::Interrupted,
                         _ = terminate.recv() => Exit::Terminated,
                     };
-                    if first.swap(exit as u8, Ordering::SeqCst) != 0 {
+                    if tell.send_replace(Some(exit)).is_some() {
                         std::process::exit(i32::from(exit as u8));
                     }
                     stop.now();
                 }
             });
         })?;
-        Ok(signals)
+        Ok(Self { seen })
     }
 
-    /// The signal that ended the run, if one did.
-    pub(super) fn first(&self) -> Option<Exit> {
-        match self.first.load(Ordering::SeqCst) {
-            0 => None,
-            code if code == Exit::Terminated as u8 => Some(Exit::Terminated),
-            _ => Some(Exit::Interrupted),
+    /// Waits for the first signal.
+    pub(super) async fn arrival(&self) -> Exit {
+        let mut seen = self.seen.clone();
+        // The listening thread lives as long as the process.
+        match seen.wait_for(Option::is_some).await.map(|exit| *exit) {
+            Ok(Some(exit)) => exit,
+            _ => std::future::pending().await,
         }
+    }
+
+    /// The first signal, if there was one: a second ends the program.
+    pub(super) fn first(&self) -> Option<Exit> {
+        *self.seen.borrow()
     }
 }

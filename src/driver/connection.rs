@@ -138,9 +138,7 @@ impl<C: Clock + 'static> Connection<C> {
             return match frame {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(None) => Poll::Ready(None),
-                Poll::Ready(Some(Err(error))) => {
-                    Poll::Ready(Some(Err(self.end.reason.take().unwrap_or(error))))
-                }
+                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(self.end.reason.take().unwrap_or(error)))),
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => Poll::Ready(Some(Ok(data))),
                     Err(_trailers) => continue,

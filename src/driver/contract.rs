@@ -82,7 +82,7 @@ fn every_servers_way_to_answer_well_is_ok() {
         http("200 OK", JSON, OK),
         http("200 OK", "Application/JSON; charset=utf-8", OK),
         format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{OK}", OK.len()).into_bytes(),
-        format!("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-type: {JSON}\r\nconnection: close\r\n\r\n{OK}").into_bytes(),
+        format!("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{OK}", OK.len()).into_bytes(),
         format!("HTTP/1.1 200 OK\r\ncontent-type: {JSON}\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{}\r\n{:x}\r\n{}\r\n0\r\n\r\n",
             &OK[..5], OK.len() - 5, &OK[5..]).into_bytes(),
         // TypeScript: a place to resume from first, the id last.
@@ -104,43 +104,81 @@ fn every_servers_way_to_answer_well_is_ok() {
 
 #[test]
 fn each_way_to_answer_badly_has_its_outcome_and_group() {
-    let error = |code: i64, text: &str| format!(r#"{{"jsonrpc":"2.0","id":{ID},"error":{{"code":{code},"message":"{text}"}}}}"#);
+    let error = |code: i64, text: &str| {
+        format!(r#"{{"jsonrpc":"2.0","id":{ID},"error":{{"code":{code},"message":"{text}"}}}}"#)
+    };
     let result = |result: &str| http("200 OK", JSON, &format!(r#"{{"jsonrpc":"2.0","id":{ID},"result":{result}}}"#));
     let limited = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 3600\r\ncontent-length: 49\r\n\r\n{\"error\":\"Rate limit exceeded\",\"retry_after\":3600}";
     let unknown_tool = error(-32602, "Tool nope not found");
     for (answer, outcome, group) in [
-        (result(r#"{"content":[{"type":"text","text":"payment 17 refused"}],"isError":true}"#), Outcome::ToolError, "payment <n> refused"),
+        (
+            result(r#"{"content":[{"type":"text","text":"payment 17 refused"}],"isError":true}"#),
+            Outcome::ToolError,
+            "payment <n> refused",
+        ),
         (result(r#"{"isError":true}"#), Outcome::ToolError, "an error without a text"),
-        (result(r#"{"resultType":"input_required"}"#), Outcome::InputRequired, "the server wants input before it answers"),
+        (
+            result(r#"{"resultType":"input_required"}"#),
+            Outcome::InputRequired,
+            "the server wants input before it answers",
+        ),
         (result(r#"{"resultType":"task"}"#), Outcome::InvalidReply, "an unknown resultType"),
         (result("[]"), Outcome::InvalidReply, "a result that is no object"),
         (http("200 OK", JSON, &unknown_tool), Outcome::RpcError, "-32602 Tool nope not found"),
         (events(&format!("data: {unknown_tool}\n\n")), Outcome::RpcError, "-32602 Tool nope not found"),
         (http("404 Not Found", JSON, &error(-32601, "foo/bar")), Outcome::RpcError, "-32601 foo/bar"),
-        (http("500 Oops", JSON, r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32603,"message":"Internal"}}"#), Outcome::RpcError, "-32603 Internal"),
+        (
+            http("500 Oops", JSON, r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32603,"message":"Internal"}}"#),
+            Outcome::RpcError,
+            "-32603 Internal",
+        ),
         (http("401 Unauthorized", JSON, r#"{"error":"Authentication required"}"#), Outcome::AuthError, "HTTP 401"),
         (http("403 Forbidden", JSON, &error(-32000, "no")), Outcome::AuthError, "HTTP 403"),
-        (http("403 Forbidden", "text/plain", "Host header is not allowed"), Outcome::AuthError, "HTTP 403: a guard of the Host header"),
-        (http("421 Misdirected Request", "text/plain", "Invalid Host header"), Outcome::HttpError, "HTTP 421: a guard of the Host header"),
+        (
+            http("403 Forbidden", "text/plain", "Host header is not allowed"),
+            Outcome::AuthError,
+            "HTTP 403: a guard of the Host header",
+        ),
+        (
+            http("421 Misdirected Request", "text/plain", "Invalid Host header"),
+            Outcome::HttpError,
+            "HTTP 421: a guard of the Host header",
+        ),
         (limited.into(), Outcome::HttpError, "HTTP 429"),
         (http("503 Service Unavailable", "text/html", "<html>busy</html>"), Outcome::HttpError, "HTTP 503"),
-        (http("500 Internal Server Error", JSON, r#"{"error":"Internal server error"}"#), Outcome::HttpError, "HTTP 500"),
+        (
+            http("500 Internal Server Error", JSON, r#"{"error":"Internal server error"}"#),
+            Outcome::HttpError,
+            "HTTP 500",
+        ),
         (http("502 Bad Gateway", "text/plain", ""), Outcome::HttpError, "HTTP 502"),
         (http("404 Not Found", "text/plain", "no"), Outcome::HttpError, "HTTP 404"),
-        (b"HTTP/1.1 307 Temporary Redirect\r\nlocation: /mcp/?token=x\r\ncontent-length: 0\r\n\r\n".to_vec(), Outcome::HttpError, "HTTP 307 to /mcp/: give that URL"),
+        (
+            b"HTTP/1.1 307 Temporary Redirect\r\nlocation: /mcp/?token=x\r\ncontent-length: 0\r\n\r\n".to_vec(),
+            Outcome::HttpError,
+            "HTTP 307 to /mcp/: give that URL",
+        ),
         (b"HTTP/1.1 500 Oops\r\ncontent-type: text/event-stream\r\n\r\n".to_vec(), Outcome::HttpError, "HTTP 500"),
         (http("200 OK", "text/html", "<html>"), Outcome::InvalidReply, "text/html in place of an answer"),
         (http("200 OK", JSON, r#"{"hello":"world"}"#), Outcome::InvalidReply, "no \"jsonrpc\": \"2.0\""),
         (http("200 OK", JSON, &OK.replace("4711", "4712")), Outcome::InvalidReply, "the id of another request"),
         (http("200 OK", JSON, &format!("[{OK}]")), Outcome::InvalidReply, "not a JSON-RPC message"),
-        (http("200 OK", JSON, r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#), Outcome::InvalidReply, "a message of the server's own in place of an answer"),
+        (
+            http("200 OK", JSON, r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#),
+            Outcome::InvalidReply,
+            "a message of the server's own in place of an answer",
+        ),
         (http("202 Accepted", JSON, ""), Outcome::InvalidReply, "HTTP 202 without an answer"),
         (http("200 OK", JSON, ""), Outcome::InvalidReply, "HTTP 200 without an answer"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n\"a\xff\"x".to_vec(), Outcome::InvalidReply, "not UTF-8"),
-        (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n\x1f\x8b".to_vec(), Outcome::InvalidReply, "content encoding gzip, which was not offered"),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n\x1f\x8b".to_vec(),
+            Outcome::InvalidReply,
+            "content encoding gzip, which was not offered",
+        ),
         (events("data: <html>\n\n"), Outcome::InvalidReply, "not JSON"),
         (events("id: 1\ndata: \n\n"), Outcome::Disconnected, "the stream of events ended without an answer"),
-        (b"-ERR unknown command\r\n".to_vec(), Outcome::InvalidReply, "not HTTP: invalid HTTP version"),
+        (b"-ERR unknown command\r\n".to_vec(), Outcome::InvalidReply, "not HTTP: invalid HTTP version parsed"),
     ] {
         let text = String::from_utf8_lossy(&answer).into_owned();
         assert_eq!(judged(vec![send(answer)], &Negotiated::default(), limits()), (outcome, group.to_owned()), "{text}");
@@ -150,8 +188,10 @@ fn each_way_to_answer_badly_has_its_outcome_and_group() {
 #[test]
 fn a_lost_session_is_told_from_a_missing_page_by_the_session_that_was_sent() {
     let bare = http("404 Not Found", "text/plain", "Not Found: Session not found");
-    let rpc = http("404 Not Found", JSON, r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"x"}}"#);
-    let everything = http("400 Bad Request", JSON, r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"No valid session ID"}}"#);
+    let rpc =
+        http("404 Not Found", JSON, r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"x"}}"#);
+    let everything =
+        http("400 Bad Request", JSON, r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"No valid session ID"}}"#);
     for (answer, without) in [(bare, Outcome::HttpError), (rpc, Outcome::RpcError), (everything, Outcome::RpcError)] {
         assert_eq!(judged(vec![send(&answer)], &session(), limits()).0, Outcome::SessionLost);
         assert_eq!(judged(vec![send(&answer)], &Negotiated::default(), limits()).0, without);
@@ -174,7 +214,10 @@ fn what_is_too_large_or_endless_stops_at_the_bound() {
         (forever("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n", "[[[["), "larger than 100000 bytes"),
         (forever("HTTP/1.1 200 OK\r\ncontent-length: 2000000000\r\n\r\n", "    "), "larger than 100000 bytes"),
         (forever(std::str::from_utf8(&events_head()).unwrap(), &chunk), "larger than 100000 bytes"),
-        (forever(std::str::from_utf8(&events_head()).unwrap(), &format!("{:x}\r\n{comment}\r\n", comment.len())), "larger than 100000 bytes"),
+        (
+            forever(std::str::from_utf8(&events_head()).unwrap(), &format!("{:x}\r\n{comment}\r\n", comment.len())),
+            "larger than 100000 bytes",
+        ),
     ] {
         assert_eq!(judged(steps, &session(), limits()), (Outcome::InvalidReply, group.to_owned()));
     }
@@ -224,8 +267,106 @@ fn a_break_on_a_reused_connection_says_so_and_is_not_retried() {
             assert_eq!(second.outcome, Outcome::Disconnected);
             let group = format!("{group} on a reused connection before any answer");
             assert_eq!(second.failure.unwrap().group, group);
-            assert_eq!((server.seen().requests.len(), server.seen().connections), (2, 1));
+            let seen = server.seen();
+            assert_eq!((seen.requests.len(), seen.connections), (2, 1));
         }
+    });
+}
+
+async fn echo_server(events_instead: bool) -> Scripted {
+    Scripted::start(move |_, request| {
+        let ok = OK.replace("4711", &id_of(request).to_string());
+        vec![Step::Send(if events_instead { events(&format!("data: {ok}\n\n")) } else { http("200 OK", JSON, &ok) })]
+    })
+    .await
+}
+
+#[test]
+fn a_connection_is_used_again_until_it_has_been_idle_for_too_long() {
+    for events_instead in [false, true] {
+        run(async {
+            let server = echo_server(events_instead).await;
+            let (driver, clock) = driver_to(&server.target, &session(), limits());
+            for id in 0..20 {
+                assert_eq!(driver.call(&call(ID + id)).await.outcome, Outcome::Ok);
+            }
+            assert_eq!((driver.connections(), server.seen().connections), (1, 1));
+            clock.pass(Duration::from_millis(3_900));
+            driver.tidy();
+            assert_eq!(driver.call(&call(ID)).await.outcome, Outcome::Ok);
+            assert_eq!(server.seen().connections, 1);
+            clock.pass(Duration::from_secs(4));
+            assert_eq!(driver.call(&call(ID)).await.outcome, Outcome::Ok);
+            assert_eq!((driver.connections(), server.seen().connections), (1, 2));
+            clock.pass(Duration::from_secs(4));
+            driver.tidy();
+            assert_eq!(driver.connections(), 0);
+        });
+    }
+}
+
+#[test]
+fn a_stream_that_stays_open_after_the_answer_delays_nothing_and_is_given_up() {
+    run(async {
+        let message = format!("data: {OK}\n\n");
+        let chunk = format!("{:x}\r\n{message}\r\n", message.len());
+        let server = Scripted::always(vec![send(events_head()), send(chunk), Step::Hang]).await;
+        let (driver, clock) = driver_to(&server.target, &session(), limits());
+        assert_eq!(driver.call(&call(ID)).await.outcome, Outcome::Ok);
+        assert_eq!(driver.connections(), 1);
+        assert_eq!(driver.call(&call(ID)).await.outcome, Outcome::Ok);
+        assert_eq!((driver.connections(), server.seen().connections), (2, 2));
+        clock.pass(Duration::from_millis(101));
+        driver.tidy();
+        assert_eq!(driver.connections(), 0);
+    });
+}
+
+#[test]
+fn a_connection_that_the_server_closed_meanwhile_is_not_used() {
+    run(async {
+        let server = Scripted::start(|_, request| {
+            let ok = OK.replace("4711", &id_of(request).to_string());
+            vec![Step::Send(http("200 OK", JSON, &ok)), Step::Close]
+        })
+        .await;
+        let (driver, _) = driver_to(&server.target, &session(), limits());
+        for id in 0..5 {
+            assert_eq!(driver.call(&call(ID + id)).await.outcome, Outcome::Ok);
+            // The end of the stream is seen as soon as the runtime has looked at its sockets.
+            for _ in 0..200 {
+                tokio::task::yield_now().await;
+            }
+        }
+        assert_eq!(server.seen().connections, 5);
+    });
+}
+
+#[test]
+fn a_request_is_one_write_with_the_agreed_headers_and_nothing_else() {
+    run(async {
+        let server = echo_server(false).await;
+        let (driver, _) = driver_to(&server.target, &session(), limits());
+        let reply = driver.call(&call(ID)).await;
+        let (bare, _) = driver_to(&server.target, &Negotiated::default(), limits());
+        bare.call(&call(ID)).await;
+        let seen = server.seen();
+        assert!(!seen.requests[1].contains("mcp-"));
+        let expected = format!(
+            "POST /mcp HTTP/1.1\r\nhost: {}\r\nuser-agent: mcpace/{}\r\naccept: application/json, text/event-stream\r\n\
+             content-type: application/json\r\nmcp-protocol-version: 2025-11-25\r\nmcp-session-id: s-1\r\n\
+             content-length: 113\r\n\r\n{{\"jsonrpc\":\"2.0\",\"id\":4711,\"method\":\"tools/call\",\
+             \"params\":{{\"name\":\"create_payment\",\"arguments\":{{\"amount\":10.50}}}}}}",
+            server.target.authority(),
+            env!("CARGO_PKG_VERSION"),
+        );
+        assert_eq!(seen.requests[0], expected);
+        assert_eq!(seen.pieces, [1, 1]);
+        let (sent, received) = driver.bytes();
+        assert_eq!(sent as usize, seen.requests[0].len());
+        assert_eq!(received as usize, http("200 OK", JSON, OK).len());
+        let (sent, first_byte) = (reply.stamps.sent.unwrap(), reply.stamps.first_byte.unwrap());
+        assert!(sent < first_byte && first_byte < reply.stamps.done, "{:?}", reply.stamps);
     });
 }
 

@@ -115,7 +115,11 @@ pub(super) fn http_failure(answer: &Answer) -> Failure {
 }
 
 /// What it means that a connection broke under a call.
-pub(super) fn broken(error: &hyper::Error, is_reused: bool, (sent, first_byte): (Option<Moment>, Option<Moment>)) -> Ending {
+pub(super) fn broken(
+    error: &hyper::Error,
+    is_reused: bool,
+    (sent, first_byte): (Option<Moment>, Option<Moment>),
+) -> Ending {
     let io = || causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
     let innermost = causes(error).last().map(ToString::to_string).unwrap_or_default();
     let example = cut(&format!("{error}: {innermost}"), EXAMPLE_CHARS);

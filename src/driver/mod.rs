@@ -11,6 +11,8 @@ mod mcp;
 mod pool;
 mod preflight;
 #[cfg(test)]
+mod preflight_contract;
+#[cfg(test)]
 mod scripted;
 mod tls;
 

@@ -66,7 +66,13 @@ impl<C: Clock + 'static> Pool<C> {
     }
 
     /// Keeps a connection whose call is answered; `body` is what may be left of the answer.
-    pub(super) fn put(&mut self, mut connection: Connection<C>, body: Option<Incoming>, now: Moment, cx: &mut Context<'_>) {
+    pub(super) fn put(
+        &mut self,
+        mut connection: Connection<C>,
+        body: Option<Incoming>,
+        now: Moment,
+        cx: &mut Context<'_>,
+    ) {
         connection.is_reused = true;
         if self.ready.len() + self.draining.len() >= self.most {
             return;

@@ -73,7 +73,9 @@ pub enum PreflightError {
         what: String,
     },
     /// A server that answers to certain host names only.
-    #[error("be let in at {url}: {what}: allow this host name at the server, or use one that it allows, often localhost")]
+    #[error(
+        "be let in at {url}: {what}: allow this host name at the server, or use one that it allows, often localhost"
+    )]
     HostGuard {
         /// The target.
         url: String,
@@ -229,7 +231,8 @@ impl Preflight<'_> {
         if tools.is_none() && !is_rpc {
             return None;
         }
-        let mut warnings = vec!["the server knows no initialize: calls are made as JSON-RPC without a handshake".to_owned()];
+        let mut warnings =
+            vec!["the server knows no initialize: calls are made as JSON-RPC without a handshake".to_owned()];
         if tools.is_none() {
             warnings.push("the server does not list its tools either".to_owned());
         }

@@ -127,13 +127,14 @@ async fn act(stream: &mut (impl AsyncWrite + Unpin), step: Step) {
 pub(super) async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<(String, usize)> {
     let (mut request, mut pieces) = (Vec::new(), 0);
     loop {
-        let mut buffer = [0; 65536];
+        let mut buffer = [0; 8192];
         let count = stream.read(&mut buffer).await.ok().filter(|&count| count > 0)?;
         pieces += 1;
         request.extend_from_slice(&buffer[..count]);
         let text = String::from_utf8_lossy(&request).into_owned();
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
+        let length =
+            head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
         if body.len() >= length {
             return Some((text, pieces));
         }
@@ -149,5 +150,5 @@ pub(super) fn id_of(request: &str) -> u64 {
 /// Runs a test's future on a runtime like that of a lane, and fails it when it hangs.
 pub(super) fn run<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), test).await }).expect("the test hangs")
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), test).await }).expect("the test hangs")
 }

@@ -238,7 +238,8 @@ impl<D: Driver + 'static> Ticket<'_, D> {
             done: stamps.done,
             outcome: reply.outcome,
         };
-        let failure = reply.failure.as_deref().map(|failure| FailureText { group: &failure.group, example: &failure.example });
+        let failure =
+            reply.failure.as_deref().map(|failure| FailureText { group: &failure.group, example: &failure.example });
         self.desk.record(&self.taken, fate, failure);
     }
 }

@@ -72,7 +72,8 @@ mod tests {
 
     #[test]
     fn what_is_expected_adds_up_to_the_load_on_both_sides_of_the_warm_up() {
-        let load = Load { profile: Some("ramp to 100/s over 4s, 100/s for 2500ms".parse().unwrap()), ..Load::default() };
+        let load =
+            Load { profile: Some("ramp to 100/s over 4s, 100/s for 2500ms".parse().unwrap()), ..Load::default() };
         let mix = vec![("create_payment".into(), 3.0), ("get_wallet_balance".into(), 1.0)];
         let flow = FlowDraft { load, mix, ..FlowDraft::default() };
         let warmup = Some(std::time::Duration::from_millis(4500));

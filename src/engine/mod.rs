@@ -242,7 +242,9 @@ impl Collector {
         let count = plan.run.lanes;
         let due = lanes.iter().zip(0..).map(|(end, index)| match end {
             Ok(end) => end.due,
-            Err(_) => Schedule::new(plan, Shard { index, count }).take_while(|next| next.intended <= until).count() as u64,
+            Err(_) => {
+                Schedule::new(plan, Shard { index, count }).take_while(|next| next.intended <= until).count() as u64
+            }
         });
         self.summary.due = Some(due.sum());
         self.summary.until = until;

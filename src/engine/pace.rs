@@ -51,8 +51,7 @@ mod linux {
                 return Ok(());
             }
             let nanos = self.clock.machine_time(moment);
-            let value =
-                Timespec { tv_sec: (nanos / 1_000_000_000) as i64, tv_nsec: (nanos % 1_000_000_000) as i64 };
+            let value = Timespec { tv_sec: (nanos / 1_000_000_000) as i64, tv_nsec: (nanos % 1_000_000_000) as i64 };
             let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
             timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::ABSTIME, &once)?;
             while self.clock.now() < moment {

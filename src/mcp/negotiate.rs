@@ -121,7 +121,9 @@ pub fn read_introduction(result: &str, offered: Revision) -> Result<Introduction
     let mut warnings = Vec::new();
     let revision = version.parse().unwrap_or_else(|_| {
         let manner = Revision::V2025_03_26;
-        warnings.push(format!("the server speaks version `{version}`, which is no known MCP revision: going on as {manner}"));
+        warnings.push(format!(
+            "the server speaks version `{version}`, which is no known MCP revision: going on as {manner}"
+        ));
         manner
     });
     if warnings.is_empty() && revision != offered {
@@ -142,10 +144,7 @@ pub fn read_tool_page(result: &str) -> Option<ToolPage> {
 ///
 /// # Errors
 /// The first tool that is missing.
-pub fn check_tools<'a>(
-    negotiated: &Negotiated,
-    wanted: impl IntoIterator<Item = &'a str>,
-) -> Result<(), NoSuchTool> {
+pub fn check_tools<'a>(negotiated: &Negotiated, wanted: impl IntoIterator<Item = &'a str>) -> Result<(), NoSuchTool> {
     let Some(tools) = &negotiated.tools else { return Ok(()) };
     let missing = wanted.into_iter().find(|wanted| !tools.iter().any(|tool| tool == wanted));
     missing.map_or(Ok(()), |wanted| Err(NoSuchTool { wanted: wanted.to_owned(), way_out: way_out(wanted, tools) }))
@@ -218,7 +217,8 @@ mod tests {
     #[test]
     fn the_revision_that_the_server_names_is_the_one_to_go_on_with() {
         let read = |result| read_introduction(result, Revision::NEWEST);
-        let known = read(r#"{"capabilities":{},"protocolVersion":"2025-11-25","serverInfo":{"name":"pay","version":"1"}}"#);
+        let known =
+            read(r#"{"capabilities":{},"protocolVersion":"2025-11-25","serverInfo":{"name":"pay","version":"1"}}"#);
         let expected =
             Introduction { revision: Revision::V2025_11_25, server_name: Some("pay".to_owned()), warnings: vec![] };
         assert_eq!(known, Ok(expected));

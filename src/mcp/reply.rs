@@ -215,7 +215,10 @@ mod tests {
             (r#"{"result":{"a":[1]},"jsonrpc":"2.0","id":7}"#, r#"result {"a":[1]}"#),
             ("\r\n {\"jsonrpc\" : \"2.0\", \"id\" : \"7\", \"result\" : {} }", "result {}"),
             (r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32602,"message":"no"}}"#, "error -32602 no -"),
-            (r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"a\"b","data":[1]}}"#, r#"error -32000 a"b [1]"#),
+            (
+                r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"a\"b","data":[1]}}"#,
+                r#"error -32000 a"b [1]"#,
+            ),
             (r#"{"jsonrpc":"2.0","error":{"code":-32000}}"#, "error -32000  -"),
             (r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"m"}}"#, "error -32600 m -"),
             (r#"{"jsonrpc":"2.0","id":7,"error":{"code":1,"message":"m"},"result":null}"#, "error 1 m -"),
@@ -279,7 +282,10 @@ mod tests {
             (r#"{"resultType":"complete","isError":null}"#, Ok(ToolAnswer::Done)),
             (r#"{"resultType":"input_required","inputRequests":{}}"#, Ok(ToolAnswer::InputRequired)),
             (r#"{"resultType":"task"}"#, wrong("an unknown resultType")),
-            (r#"{"content":[{"type":"text","text":"a \"b\""},{"type":"image"},{"text":"c"}],"isError":true}"#, error("a \"b\" c")),
+            (
+                r#"{"content":[{"type":"text","text":"a \"b\""},{"type":"image"},{"text":"c"}],"isError":true}"#,
+                error("a \"b\" c"),
+            ),
             (r#"{"isError":true}"#, error("")),
             (r#"{"isError":true,"content":"odd"}"#, error("")),
             (r#"{"isError":"true"}"#, wrong("a result with members of wrong types")),

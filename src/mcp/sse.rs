@@ -217,7 +217,10 @@ mod tests {
     #[test]
     fn the_rarer_rules_hold_too() {
         assert_eq!(events(&[b"\xef\xbb\xbfdata:a\ndata: b\ndata\n\n"]), [event("", "a\nb\n", None, None)]);
-        assert_eq!(events(&[b"data: x\r\rdata:  y\r\n\r\n"]), [event("", "x", None, None), event("", " y", None, None)]);
+        assert_eq!(
+            events(&[b"data: x\r\rdata:  y\r\n\r\n"]),
+            [event("", "x", None, None), event("", " y", None, None)]
+        );
         assert_eq!(events(&[b"nonsense\nretry: 1x\nid: a\0b\ndata: 1\n\n"]), [event("", "1", None, None)]);
         assert_eq!(events(&[b"data: never finished\n"]), []);
         assert_eq!(events(&[b"\n\n\n:\n\n"]), []);
@@ -257,7 +260,9 @@ mod tests {
     #[test]
     fn data_that_has_begun_is_told_from_a_mere_announcement() {
         let mut decoder = Decoder::new(1000);
-        for (chunk, within) in [("id: 1\nda", false), ("ta: ", false), ("\n\n: ping\n\ndata: {", true), ("}\n", true), ("\n", false)] {
+        for (chunk, within) in
+            [("id: 1\nda", false), ("ta: ", false), ("\n\n: ping\n\ndata: {", true), ("}\n", true), ("\n", false)]
+        {
             decoder.push(Bytes::from(chunk));
             while decoder.next_event().unwrap().is_some() {}
             assert_eq!(decoder.is_within_data(), within, "{chunk:?}");

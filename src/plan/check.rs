@@ -88,7 +88,9 @@ impl Draft {
         check_run(&run, &flows, &mut faults);
         match target {
             Some(target) if faults.0.is_empty() => Ok(Plan {
-                name: self.name.unwrap_or_else(|| flows[0].mix.iter().map(|(n, _)| &**n).collect::<Vec<_>>().join(", ")),
+                name: self
+                    .name
+                    .unwrap_or_else(|| flows[0].mix.iter().map(|(n, _)| &**n).collect::<Vec<_>>().join(", ")),
                 target,
                 protocol: self.protocol.unwrap_or_default(),
                 seed: self.seed.unwrap_or(seed),
@@ -135,7 +137,9 @@ fn check_flow(name: String, draft: FlowDraft, operations: &[Operation], faults: 
     }
     let weights: Vec<_> = mix.iter().map(|(_, weight)| (OperationId(0), *weight)).collect();
     if Mix::new(&weights).is_none() {
-        faults.note(format_args!("{at}the weights of its operations are not a mix: give each at least 0, one more than 0"));
+        faults.note(format_args!(
+            "{at}the weights of its operations are not a mix: give each at least 0, one more than 0"
+        ));
     }
     let arrivals = faults.take(&at, process(draft.arrivals.as_deref(), draft.burst));
     let load = faults.take(&at, profile(&draft.load));
@@ -146,9 +150,9 @@ fn check_flow(name: String, draft: FlowDraft, operations: &[Operation], faults: 
 fn process(name: Option<&str>, burst: Option<NonZeroU32>) -> Result<Process, String> {
     match (name, burst) {
         (Some("token-bucket"), burst) => Ok(Process::TokenBucket { burst: burst.unwrap_or(BURST) }),
-        (_, Some(burst)) => {
-            Err(format!("a burst of {burst} needs a token bucket: give --arrivals token-bucket with it, or leave it out"))
-        }
+        (_, Some(burst)) => Err(format!(
+            "a burst of {burst} needs a token bucket: give --arrivals token-bucket with it, or leave it out"
+        )),
         (None | Some("poisson"), None) => Ok(Process::Poisson),
         (Some("constant"), None) => Ok(Process::Constant),
         (Some(other), None) => Err(format!("arrivals `{other}` are not known: give constant, poisson or token-bucket")),
@@ -206,7 +210,8 @@ fn check_workload(operations: &[Operation], flows: &[Flow], faults: &mut Faults)
     let identity = RunIdentity { run_id: String::new(), started_unix_ms: 0 };
     for place in 0..operations.len() {
         // The one under test first, the others bare: they are there only for what they capture.
-        let bare = |o: &Operation| Operation { arguments: serde_json::json!({}), expect: Default::default(), ..o.clone() };
+        let bare =
+            |o: &Operation| Operation { arguments: serde_json::json!({}), expect: Default::default(), ..o.clone() };
         let mut alone: Vec<_> = operations.iter().map(bare).collect();
         alone[place] = operations[place].clone();
         if let Err(why) = Workload::new(&alone, Vec::new(), 0, identity.clone()) {
@@ -233,7 +238,8 @@ fn check_run(run: &Run, flows: &[Flow], faults: &mut Faults) {
         faults.note(format_args!("{lanes} lanes share {concurrent} calls in flight: give no more lanes than that"));
     }
     let end = |flow: &Flow| {
-        let by_total = flow.total.and_then(|total| flow.load.moment_of(total as f64)).map(|m| m.since(Default::default()));
+        let by_total =
+            flow.total.and_then(|total| flow.load.moment_of(total as f64)).map(|m| m.since(Default::default()));
         if flow.load.is_endless() { by_total.unwrap_or(Duration::MAX) } else { flow.load.duration() }
     };
     if let Some(longest) = flows.iter().map(end).max().filter(|longest| run.warmup >= *longest) {

@@ -150,7 +150,9 @@ impl Section<'_> {
                 for (name, pointer) in table {
                     match pointer {
                         Value::String(pointer) => drop(pointers.insert(name, pointer)),
-                        other => self.fault(key, format_args!("{name} = {other} is not a JSON pointer: write \"/field\"")),
+                        other => {
+                            self.fault(key, format_args!("{name} = {other} is not a JSON pointer: write \"/field\""))
+                        }
                     }
                 }
             }

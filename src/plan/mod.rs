@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use check::Faults;
 pub use draft::{Draft, FlowDraft, Load};
 pub use file::read as read_file;
-pub use check::Faults;
 
 use crate::arrival::{Process, Profile};
 use crate::mcp::{Protocol, Target};

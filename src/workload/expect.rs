@@ -63,10 +63,16 @@ impl Expectation {
     pub(super) fn parse(pointers: &str, want: &Value) -> Result<Self, String> {
         check_pointers(pointers)?;
         let want = match want {
-            Value::Object(table) if table.len() == 1 && table.get("present") == Some(&Value::Bool(true)) => Want::Present,
-            Value::Object(table) if table.len() == 1 && table.get("captured") == Some(&Value::Bool(true)) => Want::Captured,
+            Value::Object(table) if table.len() == 1 && table.get("present") == Some(&Value::Bool(true)) => {
+                Want::Present
+            }
+            Value::Object(table) if table.len() == 1 && table.get("captured") == Some(&Value::Bool(true)) => {
+                Want::Captured
+            }
             Value::Object(_) | Value::Array(_) => {
-                return Err(format!("expect {pointers} = {want}: give a value, {{ present = true }} or {{ captured = true }}"));
+                return Err(format!(
+                    "expect {pointers} = {want}: give a value, {{ present = true }} or {{ captured = true }}"
+                ));
             }
             value => Want::Equals(value.clone()),
         };

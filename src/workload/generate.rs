@@ -7,8 +7,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, LogNormal, Zipf};
 
-use super::{RunIdentity, stamp};
+use super::RunIdentity;
 use crate::arrival::Arrival;
+use crate::stamp;
 
 /// Where the fields of one call come from.
 pub(super) struct Source<'a> {
@@ -77,7 +78,10 @@ impl Generator {
             }
             Self::Timestamp => {
                 out.push('"');
-                stamp::write_rfc3339(source.identity.started_unix_ms + source.arrival.intended.as_nanos() / 1_000_000, out);
+                stamp::write_rfc3339(
+                    source.identity.started_unix_ms + source.arrival.intended.as_nanos() / 1_000_000,
+                    out,
+                );
                 out.push('"');
             }
             Self::RunId => write_string(&source.identity.run_id, out),
@@ -93,8 +97,12 @@ fn of_this_run(source: &Source<'_>) -> ChaCha8Rng {
         source.identity.run_id.bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
     };
     let mut seed = [0; 32];
-    let words =
-        [fnv(0xcbf2_9ce4_8422_2325), fnv(0x8422_2325_cbf2_9ce4), u64::from(source.arrival.flow.0), source.arrival.sequence];
+    let words = [
+        fnv(0xcbf2_9ce4_8422_2325),
+        fnv(0x8422_2325_cbf2_9ce4),
+        u64::from(source.arrival.flow.0),
+        source.arrival.sequence,
+    ];
     for (place, word) in seed.chunks_exact_mut(8).zip(words) {
         place.copy_from_slice(&word.to_le_bytes());
     }

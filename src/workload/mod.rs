@@ -10,7 +10,6 @@ mod generate;
 mod mix;
 mod operation;
 pub mod payments;
-mod stamp;
 mod template;
 
 pub use call::{Call, Choice, FIRST_CALL_ID, Failure, OperationId, Reply, Stamps};
@@ -65,7 +64,8 @@ impl Workload {
         let mut captures: Vec<String> = operations.iter().flat_map(|o| o.capture.keys().cloned()).collect();
         captures.sort();
         captures.dedup();
-        let operations = operations.iter().map(|o| Compiled::new(o, operations, &captures)).collect::<Result<_, _>>()?;
+        let operations =
+            operations.iter().map(|o| Compiled::new(o, operations, &captures)).collect::<Result<_, _>>()?;
         Ok(Self { operations, mixes, captures, identity, random: ChaCha8Rng::seed_from_u64(seed) })
     }
 

@@ -41,8 +41,7 @@ pub(super) struct Compiled {
 impl Compiled {
     /// Compiles `operation`, one of `all`; `captures` are the names of all captures, sorted.
     pub(super) fn new(operation: &Operation, all: &[Operation], captures: &[String]) -> Result<Self, TemplateError> {
-        Self::compile(operation, all, captures)
-            .map_err(|why| TemplateError { operation: operation.name.clone(), why })
+        Self::compile(operation, all, captures).map_err(|why| TemplateError { operation: operation.name.clone(), why })
     }
 
     fn compile(operation: &Operation, all: &[Operation], captures: &[String]) -> Result<Self, String> {
@@ -84,7 +83,9 @@ fn needed(
             Err(format!("captured `{name}` comes from its own answers: another operation must capture it"))
         }
         (Some(source), Ok(capture)) => Ok((CaptureId(capture), OperationId(source as u16))),
-        _ => Err(format!("captured `{name}` is captured by no operation: add capture = {{ {name} = \"/field\" }} to one")),
+        _ => Err(format!(
+            "captured `{name}` is captured by no operation: add capture = {{ {name} = \"/field\" }} to one"
+        )),
     }
 }
 

@@ -102,7 +102,11 @@ mod tests {
     fn each_answer_is_held_to_its_meaning_in_every_dialect() {
         let cases = [
             (0, r#"{"structuredContent":{"payment_id":"p"}}"#, Outcome::Ok),
-            (0, r#"{"content":[{"type":"text","text":"Payment created successfully with ID: p"}],"_meta":{"payment_id":"p","amount":"12.34"}}"#, Outcome::Ok),
+            (
+                0,
+                r#"{"content":[{"type":"text","text":"Payment created successfully with ID: p"}],"_meta":{"payment_id":"p","amount":"12.34"}}"#,
+                Outcome::Ok,
+            ),
             (0, r#"{"content":[{"type":"text","text":"{\"id\":\"p\"}"}]}"#, Outcome::Ok),
             (0, r#"{"content":[{"type":"text","text":"done"}]}"#, Outcome::WrongAnswer),
             (0, r#"{"hello":"world"}"#, Outcome::WrongAnswer),

@@ -231,8 +231,7 @@ mod tests {
         let identity = RunIdentity { run_id: "run-1".into(), started_unix_ms: 1_000 };
         let arrival = Arrival { flow: FlowId(0), sequence, intended: Moment::from_nanos(2_500_000_000) };
         let mut random = ChaCha8Rng::seed_from_u64(sequence);
-        let mut source =
-            Source { random: &mut random, arrival: &arrival, identity: &identity, captured: Some("a\"b") };
+        let mut source = Source { random: &mut random, arrival: &arrival, identity: &identity, captured: Some("a\"b") };
         serde_json::from_str(&template.render(&mut source)).unwrap()
     }
 

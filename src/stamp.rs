@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// Appends for example `2026-11-22T16:51:00.042Z`.
-pub(super) fn write_rfc3339(unix_ms: u64, out: &mut String) {
+pub(crate) fn write_rfc3339(unix_ms: u64, out: &mut String) {
     let (days, ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
     let (year, month, day) = civil(days);
     let (hour, minute, second, ms) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);

@@ -1,0 +1,32 @@
+//! `mcpace report`: saved runs, rendered and judged again.
+
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::exit::{Exit, Failure};
+use super::log::LogArgs;
+use super::{files, results};
+use crate::verdict::{Objective, Verdict};
+
+/// Flags of `mcpace report`.
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// Runs that were saved with --out.
+    #[arg(value_name = "RUN.json", required = true)]
+    runs: Vec<PathBuf>,
+    /// Judge by this promise instead of the run's own, repeatable.
+    #[arg(long = "objective", value_name = "O")]
+    objectives: Vec<Objective>,
+}
+
+/// Prints each run's report; the exit code is that of the worst verdict.
+pub(super) fn report(args: &ReportArgs, log: &LogArgs) -> Result<Exit, Failure> {
+    let mut worst = Verdict::Pass;
+    for path in &args.runs {
+        let saved = files::read(path).map_err(|why| Failure::usage(anyhow!("failed to {why}")))?;
+        worst = worst.max(results::print(&saved, &args.objectives, Some(path), log)?);
+    }
+    Ok(worst.into())
+}

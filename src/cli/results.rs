@@ -1,0 +1,38 @@
+//! The report on stdout.
+
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use anyhow::anyhow;
+
+use super::exit::{Exit, Failure};
+use super::log::LogArgs;
+use crate::report::{Format, Report, SavedRun, Style, Text};
+use crate::verdict::{Objective, Verdict};
+
+/// Judges a run, by `objectives` where there are any, and prints the report.
+pub(super) fn print(
+    saved: &SavedRun,
+    objectives: &[Objective],
+    file: Option<&Path>,
+    log: &LogArgs,
+) -> Result<Verdict, Failure> {
+    let judgement = saved.judge(objectives).map_err(|why| Failure::usage(anyhow!("failed to {why}")))?;
+    let file = file.map(|path| path.display().to_string());
+    let report = Report::new(saved, &judgement);
+    let report = match &file {
+        Some(file) => report.saved_in(file),
+        None => report,
+    };
+    let mut out = std::io::stdout().lock();
+    let mut page = String::new();
+    let format = Text::new(Style { colour: log.colours(&out) });
+    format.write(&report, &mut page).or_else(|_| writeln!(page)).map_err(Failure::usage)?;
+    match out.write_all(page.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever read it has seen enough.
+        Err(why) if why.kind() == ErrorKind::BrokenPipe => Ok(judgement.verdict()),
+        Err(why) => Err(Failure::new(Exit::Unwritten, anyhow!("failed to write the report to stdout: {why}"))),
+        Ok(()) => Ok(judgement.verdict()),
+    }
+}

@@ -1,0 +1,126 @@
+//! A run as it goes on: published at /metrics, and one line on a terminal.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::anyhow;
+
+use super::exit::Failure;
+use super::flags::RunArgs;
+use super::log::LogArgs;
+use crate::export::{Exporter, Identity, RunState, Snapshot};
+use crate::measure::{Bounds, Summary};
+use crate::plan::Plan;
+use crate::report::progress::{self, Goal};
+use crate::time::{Moment, Rate};
+use crate::verdict::{self, Resolved};
+use crate::workload::RunIdentity;
+
+/// Where metrics are served unless it is said otherwise.
+const METRICS: &str = "127.0.0.1:9464";
+/// The width of a terminal that does not tell its own.
+const WIDTH: u16 = 80;
+
+/// Shows a run to whoever watches.
+pub(super) struct Watch<'a> {
+    plan: &'a Plan,
+    objectives: &'a [Resolved],
+    exporter: Option<Exporter>,
+    progress: bool,
+}
+
+impl<'a> Watch<'a> {
+    /// Binds the metrics port. A taken one is a warning where nobody asked for it.
+    pub(super) fn begin(
+        plan: &'a Plan,
+        objectives: &'a [Resolved],
+        identity: &RunIdentity,
+        bounds: &Bounds,
+        args: &RunArgs,
+        log: &LogArgs,
+    ) -> Result<Self, Failure> {
+        let address = args.metrics.as_deref().unwrap_or(METRICS);
+        let exporter = match (address, Exporter::bind(address, identity_of(plan, identity, bounds))) {
+            ("off", _) => None,
+            (_, Ok(exporter)) => {
+                tracing::info!("metrics are served at http://{}/metrics", exporter.local_addr());
+                Some(exporter)
+            }
+            (_, Err(why)) if args.metrics.is_none() => {
+                tracing::warn!("failed to {why}: the run goes on without metrics");
+                None
+            }
+            (_, Err(why)) => return Err(Failure::usage(anyhow!("failed to {why}"))),
+        };
+        Ok(Self { plan, objectives, exporter, progress: log.shows_progress() })
+    }
+
+    /// Shows how the run stands.
+    pub(super) fn show(&self, summary: &Summary, now: Moment) {
+        self.publish(summary, now, self.state(summary, now));
+        if self.progress {
+            let total = self.plan.flows.iter().map(|flow| flow.total).sum();
+            let goal = Goal { duration: self.plan.scheduled_duration(), total };
+            let width = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(WIDTH, |size| size.ws_col);
+            let line = progress::line(summary, now, goal, usize::from(width.max(20)) - 1);
+            // Back to the line's beginning, the new line, and whatever is left of the old one erased.
+            drop(write!(std::io::stderr(), "\r{line}\x1b[K"));
+        }
+    }
+
+    /// Shows the final values.
+    pub(super) fn end(&self, summary: &Summary) {
+        if self.progress {
+            drop(write!(std::io::stderr(), "\r\x1b[K"));
+        }
+        self.publish(summary, summary.until, RunState::Ended);
+    }
+
+    /// Stays until the final values were scraped, as `--linger` says.
+    pub(super) fn linger(&self, at_most: Option<Duration>, cut: impl Fn() -> bool) {
+        if let Some(exporter) = &self.exporter {
+            let scraped = exporter.linger(at_most, cut);
+            if !scraped && at_most.is_some() {
+                tracing::warn!("nobody scraped the final metrics");
+            }
+        }
+    }
+
+    fn publish(&self, summary: &Summary, now: Moment, state: RunState) {
+        if let Some(exporter) = &self.exporter {
+            let ended = state == RunState::Ended;
+            let rate = |flow: &crate::plan::Flow| if ended { Rate::ZERO } else { flow.load.rate_at(now) };
+            let intended: Vec<Rate> = self.plan.flows.iter().map(rate).collect();
+            let judgement = verdict::judge(summary, self.objectives);
+            exporter.publish(&Snapshot { state, summary, intended: &intended, judgement: &judgement });
+        }
+    }
+
+    fn state(&self, summary: &Summary, now: Moment) -> RunState {
+        if now < summary.warmup {
+            RunState::Warmup
+        } else if summary.until < now {
+            RunState::Draining
+        } else {
+            RunState::Measure
+        }
+    }
+}
+
+fn identity_of(plan: &Plan, identity: &RunIdentity, bounds: &Bounds) -> Identity {
+    let place = |name: &str| plan.operations.iter().position(|operation| operation.name == name);
+    let series = plan
+        .flows
+        .iter()
+        .enumerate()
+        .flat_map(|(flow, of)| of.mix.iter().filter_map(move |(name, _)| Some((flow as u16, place(name)? as u16))));
+    Identity {
+        run_id: identity.run_id.clone(),
+        name: plan.name.clone(),
+        seed: plan.seed,
+        flows: plan.flow_names(),
+        operations: plan.operation_names(),
+        series: series.collect(),
+        bounds: bounds.clone(),
+    }
+}

@@ -1,0 +1,446 @@
+//! Every metric in one table: its name, help, unit, kind, labels, and how it is read from a run.
+//!
+//! The `/metrics` page, its reference page and the checks of dashboards and rules are all made from [`METRICS`]; so nothing
+//! can be declared that is never counted, and nothing shown that does not exist.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+
+use super::reading::{Counts, Identity, Reading, RunState, Times, labels, pacing_by_flow};
+use crate::outcome::Outcome;
+
+/// How values of a metric behave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only ever grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts of times in buckets, with their number and sum.
+    Histogram,
+}
+
+/// One metric: a row of [`METRICS`].
+#[derive(Debug)]
+pub struct Definition {
+    /// The full name.
+    pub name: &'static str,
+    /// How its values behave.
+    pub kind: Kind,
+    /// What it is measured in.
+    pub unit: &'static str,
+    /// The names of its labels, in order.
+    pub labels: &'static [&'static str],
+    /// What it means, in a sentence or two.
+    pub help: &'static str,
+    read: fn(&View<'_>, &mut Points),
+}
+
+const FLOW: &str = "flow";
+const OPERATION: &str = "operation";
+const PHASE: &str = "phase";
+const SERIES: &[&str] = &[FLOW, OPERATION, PHASE];
+
+/// Every metric of a run. (What the process itself uses is in [`PROCESS_METRICS`].)
+pub static METRICS: &[Definition] = &[
+    Definition {
+        name: "mcpace_run_info",
+        kind: Kind::Gauge,
+        unit: "",
+        labels: &["run_id", "name", "version", "seed"],
+        help: "Always 1; its labels say which run this is.",
+        read: |view, out| {
+            let Identity { run_id, name, seed, .. } = view.identity;
+            let texts = [run_id, name].map(|text| labels(std::slice::from_ref(text)).concat());
+            out.number(&[&texts[0], &texts[1], env!("CARGO_PKG_VERSION"), &seed.to_string()], 1.0);
+        },
+    },
+    Definition {
+        name: "mcpace_run_state",
+        kind: Kind::Gauge,
+        unit: "",
+        labels: &["state"],
+        help: "1 for how far the run has come (starting, warmup, measure, draining or ended), 0 for the other states.",
+        read: |view, out| {
+            for state in RunState::ALL {
+                out.number(&[state.name()], f64::from(u8::from(state == view.reading.state)));
+            }
+        },
+    },
+    Definition {
+        name: "mcpace_snapshot_timestamp_seconds",
+        kind: Kind::Gauge,
+        unit: "seconds since 1970",
+        labels: &[],
+        help: "When the generator last published its counts. While a run goes on it is never more than a second or two ago.",
+        read: |view, out| out.number(&[], view.reading.published),
+    },
+    Definition {
+        name: "mcpace_generator_doubts",
+        kind: Kind::Gauge,
+        unit: "doubts",
+        labels: &[],
+        help: "Reasons, as things stand, for which the run would be INVALID; 0 is a healthy generator.",
+        read: |view, out| out.number(&[], view.reading.doubts as f64),
+    },
+    Definition {
+        name: "mcpace_intended_rate",
+        kind: Kind::Gauge,
+        unit: "arrivals per second",
+        labels: &[FLOW],
+        help: "Arrivals per second that the flow's profile intends at present.",
+        read: |view, out| {
+            for (flow, rate) in view.reading.intended.iter().enumerate() {
+                out.number(&[&view.flow(flow as u16)], *rate);
+            }
+        },
+    },
+    Definition {
+        name: "mcpace_arrivals_scheduled_total",
+        kind: Kind::Counter,
+        unit: "arrivals",
+        labels: SERIES,
+        help: "Arrivals that were due and picked up.",
+        read: |view, out| out.per_series(view, |counts| counts.scheduled),
+    },
+    Definition {
+        name: "mcpace_arrivals_sent_total",
+        kind: Kind::Counter,
+        unit: "arrivals",
+        labels: SERIES,
+        help: "Arrivals of which a byte was sent, counted when their call has ended.",
+        read: |view, out| out.per_series(view, |counts| counts.sent),
+    },
+    Definition {
+        name: "mcpace_arrivals_dropped_total",
+        kind: Kind::Counter,
+        unit: "arrivals",
+        labels: SERIES,
+        help: "Arrivals never sent, for want of room in flight.",
+        read: |view, out| out.per_series(view, |counts| counts.dropped),
+    },
+    Definition {
+        name: "mcpace_arrivals_abandoned_total",
+        kind: Kind::Counter,
+        unit: "arrivals",
+        labels: SERIES,
+        help: "Arrivals unanswered when the run ended.",
+        read: |view, out| out.per_series(view, |counts| counts.abandoned),
+    },
+    Definition {
+        name: "mcpace_arrivals_substituted_total",
+        kind: Kind::Counter,
+        unit: "arrivals",
+        labels: SERIES,
+        help: "Arrivals that called this operation in place of another that had no captured value to use yet.",
+        read: |view, out| out.per_series(view, |counts| counts.substituted),
+    },
+    Definition {
+        name: "mcpace_calls_total",
+        kind: Kind::Counter,
+        unit: "calls",
+        labels: &[FLOW, OPERATION, "outcome", PHASE],
+        help: "Calls that ended, by how.",
+        read: |view, out| {
+            for series in &view.reading.series {
+                let (flow, operation) = (view.flow(series.flow), view.operation(series.operation));
+                for outcome in Outcome::ALL {
+                    let count = series.counts.outcomes[outcome.index()];
+                    out.number(&[&flow, &operation, outcome.name(), series.phase.name()], count as f64);
+                }
+            }
+        },
+    },
+    Definition {
+        name: "mcpace_response_time_seconds",
+        kind: Kind::Histogram,
+        unit: "seconds",
+        labels: SERIES,
+        help: "Time from when an arrival was due to its complete reply, free of coordinated omission. One without a \
+               complete reply (timed out, disconnected, unreachable, dropped, abandoned) counts in the bucket +Inf; the \
+               time until it was given up is in the sum, where a call was made.",
+        read: |view, out| {
+            out.times_per_series(view, &view.identity.bounds.response_time, |counts| &counts.response_time);
+        },
+    },
+    Definition {
+        name: "mcpace_service_time_seconds",
+        kind: Kind::Histogram,
+        unit: "seconds",
+        labels: SERIES,
+        help: "Time from the first byte sent to the complete reply, of calls with a complete reply: what the server took.",
+        read: |view, out| {
+            out.times_per_series(view, &view.identity.bounds.service_time, |counts| &counts.service_time);
+        },
+    },
+    Definition {
+        name: "mcpace_pacing_lag_seconds",
+        kind: Kind::Histogram,
+        unit: "seconds",
+        labels: &[FLOW, PHASE],
+        help: "Time from when an arrival was due to when the generator picked it up: the generator's own error.",
+        read: |view, out| {
+            for (flow, phase, lag) in pacing_by_flow(view.reading) {
+                out.times(&[&view.flow(flow), phase.name()], &view.identity.bounds.pacing_lag, &lag);
+            }
+        },
+    },
+    Definition {
+        name: "mcpace_calls_in_flight",
+        kind: Kind::Gauge,
+        unit: "calls",
+        labels: &[],
+        help: "Calls sent and unanswered at present.",
+        read: |view, out| out.number(&[], view.reading.gauges.in_flight as f64),
+    },
+    Definition {
+        name: "mcpace_arrivals_waiting",
+        kind: Kind::Gauge,
+        unit: "arrivals",
+        labels: &[],
+        help: "Arrivals that are due and found no room in flight yet.",
+        read: |view, out| out.number(&[], view.reading.gauges.waiting as f64),
+    },
+    Definition {
+        name: "mcpace_connections_open",
+        kind: Kind::Gauge,
+        unit: "connections",
+        labels: &[],
+        help: "Connections to the target open at present.",
+        read: |view, out| out.number(&[], view.reading.gauges.connections as f64),
+    },
+    Definition {
+        name: "mcpace_sent_bytes_total",
+        kind: Kind::Counter,
+        unit: "bytes",
+        labels: &[],
+        help: "Bytes sent to the target.",
+        read: |view, out| out.number(&[], view.reading.gauges.bytes_sent as f64),
+    },
+    Definition {
+        name: "mcpace_received_bytes_total",
+        kind: Kind::Counter,
+        unit: "bytes",
+        labels: &[],
+        help: "Bytes received from the target.",
+        read: |view, out| out.number(&[], view.reading.gauges.bytes_received as f64),
+    },
+    Definition {
+        name: "mcpace_objective_met",
+        kind: Kind::Gauge,
+        unit: "",
+        labels: &["objective"],
+        help: "1 where the objective is met as things stand, 0 where it is missed; absent while that is undecided.",
+        read: |view, out| {
+            for objective in &view.reading.objectives {
+                if let Some(met) = objective.met {
+                    out.number(&[&objective.text], f64::from(u8::from(met)));
+                }
+            }
+        },
+    },
+    Definition {
+        name: "mcpace_objective_budget_left_ratio",
+        kind: Kind::Gauge,
+        unit: "ratio",
+        labels: &["objective"],
+        help: "How much of what the objective allows is left: 1 all of it, 0 nothing, below 0 too much was used, -1 at \
+               least twice as much as allowed.",
+        read: |view, out| {
+            for objective in &view.reading.objectives {
+                if let Some(left) = objective.budget_left {
+                    out.number(&[&objective.text], left);
+                }
+            }
+        },
+    },
+];
+
+/// What the process itself uses, on Linux; collected by the prometheus library under its usual names.
+pub const PROCESS_METRICS: &[(&str, &str)] = &[
+    ("process_cpu_seconds_total", "Processor time used."),
+    ("process_max_fds", "File descriptors that may be open."),
+    ("process_open_fds", "File descriptors open."),
+    ("process_resident_memory_bytes", "Memory in use."),
+    ("process_start_time_seconds", "When the process began, in seconds since 1970."),
+    ("process_threads", "Threads."),
+    ("process_virtual_memory_bytes", "Address space reserved."),
+];
+
+/// What a row of the table is read from.
+struct View<'a> {
+    identity: &'a Identity,
+    flows: Vec<String>,
+    operations: Vec<String>,
+    reading: &'a Reading,
+}
+
+impl<'a> View<'a> {
+    fn new(identity: &'a Identity, reading: &'a Reading) -> Self {
+        Self { identity, flows: labels(&identity.flows), operations: labels(&identity.operations), reading }
+    }
+
+    fn flow(&self, flow: u16) -> String {
+        self.flows.get(usize::from(flow)).cloned().unwrap_or_else(|| flow.to_string())
+    }
+
+    fn operation(&self, operation: u16) -> String {
+        self.operations.get(usize::from(operation)).cloned().unwrap_or_else(|| operation.to_string())
+    }
+}
+
+/// The values of one metric.
+struct Points {
+    kind: Kind,
+    labels: &'static [&'static str],
+    metrics: Vec<Metric>,
+}
+
+impl Points {
+    fn number(&mut self, labels: &[&str], value: f64) {
+        let mut metric = self.metric(labels);
+        if self.kind == Kind::Counter {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        } else {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+        self.metrics.push(metric);
+    }
+
+    fn times(&mut self, labels: &[&str], bounds: &[Duration], times: &Times) {
+        let mut metric = self.metric(labels);
+        let mut histogram = Histogram::default();
+        let mut cumulative = 0;
+        let buckets = bounds.iter().zip(&times.buckets).map(|(bound, count)| {
+            cumulative += count;
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(bound.as_secs_f64());
+            bucket.set_cumulative_count(cumulative);
+            bucket
+        });
+        histogram.set_bucket(buckets.collect());
+        // The count is also what the bucket +Inf shows.
+        histogram.set_sample_count(times.buckets.iter().sum());
+        histogram.set_sample_sum(times.sum.as_secs_f64());
+        metric.set_histogram(histogram);
+        self.metrics.push(metric);
+    }
+
+    fn per_series(&mut self, view: &View<'_>, count: fn(&Counts) -> u64) {
+        for series in &view.reading.series {
+            let (flow, operation) = (view.flow(series.flow), view.operation(series.operation));
+            self.number(&[&flow, &operation, series.phase.name()], count(&series.counts) as f64);
+        }
+    }
+
+    fn times_per_series(&mut self, view: &View<'_>, bounds: &[Duration], times: fn(&Counts) -> &Times) {
+        for series in &view.reading.series {
+            let (flow, operation) = (view.flow(series.flow), view.operation(series.operation));
+            self.times(&[&flow, &operation, series.phase.name()], bounds, times(&series.counts));
+        }
+    }
+
+    fn metric(&self, values: &[&str]) -> Metric {
+        let pairs = self.labels.iter().zip(values).map(|(name, value)| {
+            let mut pair = LabelPair::default();
+            pair.set_name((*name).to_owned());
+            pair.set_value((*value).to_owned());
+            pair
+        });
+        Metric::from_label(pairs.collect())
+    }
+}
+
+/// All values of one reading, metric by metric; metrics without a value are left out.
+pub(super) fn families(identity: &Identity, reading: &Reading) -> Vec<MetricFamily> {
+    let view = View::new(identity, reading);
+    let family = |definition: &Definition| {
+        let mut points = Points { kind: definition.kind, labels: definition.labels, metrics: Vec::new() };
+        (definition.read)(&view, &mut points);
+        let mut family = MetricFamily::default();
+        family.set_name(definition.name.to_owned());
+        family.set_help(definition.help.to_owned());
+        family.set_field_type(match definition.kind {
+            Kind::Counter => MetricType::COUNTER,
+            Kind::Gauge => MetricType::GAUGE,
+            Kind::Histogram => MetricType::HISTOGRAM,
+        });
+        family.set_metric(points.metrics);
+        family
+    };
+    METRICS.iter().map(family).filter(|family| !family.get_metric().is_empty()).collect()
+}
+
+/// The reference page of every metric, in Markdown: what `docs/metrics.md` holds.
+pub fn reference() -> String {
+    let mut page = String::from(INTRODUCTION);
+    let mut table = |title: &str, kind: Kind| {
+        let _ = write!(page, "\n## {title}\n\n| name | unit | labels | meaning |\n|---|---|---|---|\n");
+        for Definition { name, unit, labels, help, .. } in METRICS.iter().filter(|metric| metric.kind == kind) {
+            let _ = writeln!(page, "| `{name}` | {unit} | {} | {help} |", labels.join(", "));
+        }
+    };
+    table("Counters", Kind::Counter);
+    table("Histograms", Kind::Histogram);
+    table("Gauges", Kind::Gauge);
+    page.push_str("\n## The process (Linux)\n\n| name | meaning |\n|---|---|\n");
+    for (name, meaning) in PROCESS_METRICS {
+        let _ = writeln!(page, "| `{name}` | {meaning} |");
+    }
+    page.push_str(NOTES);
+    page
+}
+
+const INTRODUCTION: &str = "\
+# Metrics
+
+<!-- Written by mcpace from src/export/metrics.rs; `UPDATE_DOCS=1 cargo test --test dashboards` writes it again. -->
+
+`mcpace run` serves these at `http://127.0.0.1:9464/metrics` (`--metrics ADDR|off`) and answers `/healthz`. They are
+published about twice a second. Labels have values from closed sets only: the plan's flows, operations and objectives,
+the outcomes, and `phase`, which is `warmup` for arrivals due during warm-up and `measure` for those that are judged.
+Every counter of the plan is there from the beginning, at zero.
+";
+
+const NOTES: &str = "
+## How to read them
+
+- Of every arrival it is known where it is: over all series, scheduled = calls + dropped + abandoned + waiting + in
+  flight. `mcpace_response_time_seconds_count` is calls + dropped + abandoned: all arrivals that came to an end.
+- An arrival without a complete reply is above every bound. `histogram_quantile` therefore answers with the largest
+  bound where a quantile falls among such arrivals, and the share above a bound is never flattered by silence.
+- Because of that, sum divided by count is a mean over all arrivals only where none was dropped or abandoned. The mean of
+  what the server took is that of `mcpace_service_time_seconds`.
+- Buckets of response and service time include every bound that an objective names, counted exactly: the share of
+  arrivals within 150 ms needs no interpolation where an objective says `p95 < 150ms`.
+- After the end of a run the final values stay for `--linger`, or until they were scraped. `mcpace_run_state` says
+  `ended` then.
+";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_have_the_prefix_their_kind_and_base_units_and_labels_are_of_the_closed_sets() {
+        let closed = ["flow", "operation", "outcome", "objective", "phase", "state"];
+        for Definition { name, kind, labels, help, .. } in METRICS {
+            assert!(name.starts_with("mcpace_"), "{name}");
+            assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}");
+            assert!(*kind != Kind::Histogram || name.ends_with("_seconds"), "{name}");
+            assert!(help.ends_with('.') && !help.contains('|'), "{name}");
+            let identity = *name == "mcpace_run_info";
+            assert!(identity || labels.iter().all(|label| closed.contains(label)), "{name}");
+        }
+        let names: BTreeSet<_> = METRICS.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), METRICS.len());
+    }
+}

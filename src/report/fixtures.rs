@@ -1,0 +1,184 @@
+//! Runs with fixed data, made the way real ones are: arrivals through a recorder into a summary.
+
+use std::time::Duration;
+
+use super::{Ending, Host, SavedRun, Server};
+use crate::measure::{FailureText, Fate, Recorder, Sample, Shape, Summary};
+use crate::outcome::Outcome;
+use crate::plan::{Plan, read_file};
+use crate::time::Moment;
+
+/// One arrival of a fixture.
+pub(super) struct Told {
+    pub(super) flow: u16,
+    pub(super) operation: u16,
+    pub(super) fate: Fate,
+    pub(super) said: Option<(&'static str, &'static str)>,
+}
+
+/// Every run that all formats must be able to show.
+pub(super) fn all() -> [(&'static str, SavedRun); 5] {
+    [("ok", ok()), ("failed", failed()), ("empty", empty()), ("hostile", hostile()), ("flows", flows())]
+}
+
+/// A plan with these lines in its file.
+pub(super) fn plan(toml: &str) -> Plan {
+    let (draft, faults) = read_file(toml);
+    draft.check(42, faults).unwrap()
+}
+
+/// Sent after `lag` and answered within `service`, both in microseconds.
+pub(super) fn answer(intended: Moment, lag: u64, service: u64, outcome: Outcome) -> Fate {
+    let sent = intended.after(Duration::from_micros(lag));
+    let done = sent.after(Duration::from_micros(service));
+    Fate::Answered { sent: outcome.ne(&Outcome::Unreachable).then_some(sent), first_byte: None, done, outcome }
+}
+
+/// A run of `plan` with a hundred arrivals a second for `seconds`, of which `tell` says what becomes.
+pub(super) fn run(plan: Plan, seconds: u64, tell: impl Fn(u64, Moment) -> Told) -> SavedRun {
+    let warmup = Moment::ZERO.after(plan.run.warmup);
+    let shape = Shape { flows: plan.flows.len() as u16, operations: plan.operations.len() as u16, ..Shape::default() };
+    let mut recorder = Recorder::new(&shape, warmup);
+    let mut summary = Summary::new(warmup);
+    for sequence in 0..seconds * 100 {
+        let intended = Moment::from_nanos(sequence * 10_000_000);
+        // From 20 to 60 µs, always the same.
+        let picked_up = intended.after(Duration::from_micros(20 + sequence * 7 % 41));
+        let Told { flow, operation, fate, said } = tell(sequence, intended);
+        summary.expect(flow, operation, intended, 1.0);
+        recorder.picked_up(flow, operation, intended, picked_up);
+        let said = said.map(|(group, example)| FailureText { group, example });
+        let sample = Sample { flow, operation, sequence, substituted: false, intended, picked_up, fate };
+        recorder.record(&sample, said);
+    }
+    summary.absorb(&recorder);
+    summary.until = Moment::from_nanos(seconds * 1_000_000_000);
+    summary.due = Some(seconds * 100);
+    SavedRun {
+        program: "mcpace 0.1.0".into(),
+        run_id: "5f0c2a9e41d84b7c9d3e8a1b6c7f2d10".into(),
+        started_unix_ms: 1_795_366_260_042,
+        plan,
+        host: Host { name: Some("bench-1".into()), os: "linux".into(), arch: "x86_64".into(), cpus: 8 },
+        server: Server { revision: Some("2025-11-25".into()), name: Some("payments".into()), warnings: Vec::new() },
+        ending: Ending::Completed,
+        summary,
+    }
+}
+
+const MIXED: &str = r#"
+    name = "payments at the promised rate"
+    objectives = ["p95(create_payment) < 150ms", "error_rate < 0.1%", "rate >= 100/s"]
+    target = { url = "http://pay.example.com:8000" }
+    [[flow]]
+    operations = { create_payment = 1, verify_payment = 1, get_wallet_balance = 1 }
+    load = "100/s for 15s"
+"#;
+
+/// Service times of a healthy server, in microseconds: most near 12 ms, a few long ones.
+fn healthy(n: u64) -> u64 {
+    let tail = if n.is_multiple_of(50) { 60_000 + n % 7 * 9_000 } else { 0 };
+    9_000 + n * 7919 % 6_000 + tail
+}
+
+/// Fifteen seconds in which all goes well.
+pub(super) fn ok() -> SavedRun {
+    run(plan(MIXED), 15, |n, intended| Told {
+        flow: 0,
+        operation: (n % 3) as u16,
+        fate: answer(intended, 90 + n % 13, healthy(n), Outcome::Ok),
+        said: None,
+    })
+}
+
+/// A few calls, so that there is little text.
+pub(super) fn small() -> SavedRun {
+    run(plan("target = { url = \"http://localhost:8000\" }"), 1, |n, intended| {
+        let outcome = if n % 4 == 3 { Outcome::HttpError } else { Outcome::Ok };
+        let said = (n % 4 == 3).then_some(("HTTP 503", "HTTP 503 Service Unavailable"));
+        Told { flow: 0, operation: 0, fate: answer(intended, 100, 5_000, outcome), said }
+    })
+}
+
+/// Twenty seconds after two of warm-up in which much goes wrong; stopped by a signal.
+pub(super) fn failed() -> SavedRun {
+    let with_run = "run = { warmup = \"2s\", timeout = \"5s\" }\n    [[flow]]";
+    let plan = plan(&MIXED.replace("15s", "1m").replace("[[flow]]", with_run));
+    let mut run = run(plan, 22, |n, intended| {
+        let (outcome, said) = match n % 20 {
+            3 => (Outcome::HttpError, Some(("HTTP 503", "HTTP 503 Service Unavailable: {\"error\":\"overloaded\"}"))),
+            5 => (Outcome::HttpError, Some(("HTTP 429", "HTTP 429 Too Many Requests, Retry-After: 2"))),
+            7 if n % 3 != 1 => (Outcome::ToolError, Some(("wallet <id> is frozen", "wallet w-8817 is frozen"))),
+            11 => (Outcome::TimeoutNoByte, Some(("no byte within 5s", "no byte within 5s"))),
+            _ => (Outcome::Ok, None),
+        };
+        let fate = match n % 100 {
+            17 => Fate::Dropped,
+            57 if n > 2100 => Fate::Abandoned,
+            _ if outcome == Outcome::TimeoutNoByte => answer(intended, 900, 5_000_000, outcome),
+            _ => answer(intended, 100 + n % 500 * 800, 30_000 + healthy(n) * 9, outcome),
+        };
+        Told { flow: 0, operation: (n % 3) as u16, fate, said }
+    });
+    run.ending = Ending::Signal("SIGINT".into());
+    run
+}
+
+/// A run in which nothing was due.
+pub(super) fn empty() -> SavedRun {
+    run(plan(MIXED), 0, |_, _| unreachable!("nothing is due"))
+}
+
+/// Names and words that would do harm on a terminal or break a table.
+pub(super) fn hostile() -> SavedRun {
+    let mut plan = plan(MIXED);
+    let bad = "\u{1b}[2J\u{1b}]0;owned\u{7}<script>alert('x')</script>\"\r\n\u{202e}💳|`rm -rf`\u{200b}";
+    plan.name = format!("{bad}{}", "long ".repeat(100));
+    plan.operations[0].name = bad.to_owned();
+    plan.operations[1].name = "x".repeat(500);
+    plan.operations[2].name = "支払い".repeat(60);
+    plan.objectives = vec![
+        format!("p95({}) < 150ms", plan.operations[1].name).parse().unwrap(),
+        format!("error_rate({}) < 1%", plan.operations[2].name).parse().unwrap(),
+    ];
+    let words = "\u{1b}[31mDROP TABLE\u{1b}[0m\nline two\u{8}\u{8} 💥💥 \u{9b}5A ";
+    let long: &'static str = Box::leak(words.repeat(30).into_boxed_str());
+    let mut run = run(plan, 5, |n, intended| Told {
+        flow: 0,
+        operation: (n % 3) as u16,
+        fate: answer(intended, 100, 9_000, if n % 2 == 0 { Outcome::ToolError } else { Outcome::Ok }),
+        said: (n % 2 == 0).then_some((words, long)),
+    });
+    run.server.name = Some(bad.repeat(5));
+    run.server.warnings = vec![bad.to_owned(), "w".repeat(300)];
+    run.host.name = Some(bad.to_owned());
+    run.ending = Ending::Rule(bad.to_owned());
+    run
+}
+
+/// Two flows over the same operations, one of which had nothing to do.
+pub(super) fn flows() -> SavedRun {
+    let plan = plan(
+        r#"
+        name = "writers and readers"
+        target = { url = "https://pay.example.com/mcp" }
+        [[flow]]
+        name = "writers"
+        operations = { create_payment = 1 }
+        load = "20/s for 10s"
+        objectives = ["p95 < 150ms", "rate >= 20/s"]
+        [[flow]]
+        name = "readers"
+        operations = { verify_payment = 1, get_wallet_balance = 1 }
+        load = "80/s for 10s"
+        arrivals = "constant"
+        objectives = ["p99 < 100ms", "p95(get_wallet_balance) < 25ms"]
+        "#,
+    );
+    run(plan, 10, |n, intended| Told {
+        flow: u16::from(n % 5 != 0),
+        operation: u16::from(n % 5 != 0),
+        fate: answer(intended, 100, if n % 5 == 0 { 3 * healthy(n) } else { healthy(n) / 3 }, Outcome::Ok),
+        said: None,
+    })
+}

@@ -1,0 +1,315 @@
+//! A run that outlives its process: all that is needed to judge, render and compare it later, as versioned JSON.
+//!
+//! Only texts are read and written here; files are the caller's. A text may come from anywhere: whatever it holds, reading
+//! ends in a run that is safe to render or in an error that says why not.
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::Summary;
+use crate::plan::Plan;
+use crate::verdict::{Judgement, Objective, ObjectiveError, judge};
+
+/// What the texts call their format.
+const FORMAT: &str = "mcpace-run";
+/// The newest version of the format, and the only one so far.
+const VERSION: u64 = 1;
+/// More than any run can count of anything; so few that adding thousands of them cannot overflow.
+const MOST: u64 = 1 << 48;
+
+/// A run, with everything that a report about it says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedRun {
+    /// Which program wrote it, with its version: `mcpace 0.1.0`.
+    pub program: String,
+    /// A fresh id for each run.
+    pub run_id: String,
+    /// The wall clock when the run began, milliseconds since 1970 (UTC).
+    pub started_unix_ms: u64,
+    /// What was asked for.
+    pub plan: Plan,
+    /// The machine of the generator.
+    pub host: Host,
+    /// What answered.
+    pub server: Server,
+    /// How the run came to its end.
+    pub ending: Ending,
+    /// What was measured.
+    pub summary: Summary,
+}
+
+/// Facts about the machine of the generator; nothing secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Host {
+    /// Its name, where it has one.
+    pub name: Option<String>,
+    /// Its operating system: `linux`.
+    pub os: String,
+    /// Its kind of processor: `x86_64`.
+    pub arch: String,
+    /// How many threads it runs at once.
+    pub cpus: u32,
+}
+
+/// What was agreed on with the server before the first call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Server {
+    /// The MCP revision spoken; `None` without a handshake.
+    pub revision: Option<String>,
+    /// What the server calls itself.
+    pub name: Option<String>,
+    /// What is odd about it.
+    pub warnings: Vec<String>,
+}
+
+/// How a run came to its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// The schedule was run to its end.
+    #[default]
+    Completed,
+    /// A signal stopped it; its name, such as `SIGINT`.
+    Signal(String),
+    /// A rule of the user's stopped it; what it says.
+    Rule(String),
+    /// Threads of the generator broke down; the others went on.
+    LostLanes {
+        /// How many.
+        lost: u32,
+        /// Of how many.
+        of: u32,
+    },
+}
+
+/// Why a text is no saved run. Messages are fragments that follow "failed to read FILE: ".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SavedRunError {
+    /// Nothing there.
+    #[error("it is empty; it was perhaps never written: look at the disk it is on, and run again with --out")]
+    Empty,
+    /// JSON that breaks off.
+    #[error("it breaks off in line {line}, column {column}: it was cut on its way, copy it again")]
+    Truncated {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+    },
+    /// Anything but JSON.
+    #[error("it is not JSON ({why}): give a file that `mcpace run --out` wrote")]
+    NotJson {
+        /// The parser's words.
+        why: String,
+    },
+    /// JSON of another kind.
+    #[error(
+        "it is no saved run of mcpace (no \"format\": \"{FORMAT}\" in it): give a file that `mcpace run --out` wrote"
+    )]
+    OtherFormat,
+    /// A version to come.
+    #[error("it has version {0} of the format, and this mcpace knows {VERSION}: read it with a newer mcpace")]
+    Newer(u64),
+    /// Of the right kind, but with contents that no run has.
+    #[error("its contents are damaged ({why}): it was perhaps changed by hand, use the original")]
+    Damaged {
+        /// What is wrong with them.
+        why: String,
+    },
+}
+
+/// What comes before the run in a text.
+#[derive(Serialize)]
+struct Written<'a> {
+    format: &'static str,
+    version: u64,
+    #[serde(flatten)]
+    run: &'a SavedRun,
+}
+
+/// What is read first of a text.
+#[derive(Deserialize)]
+struct Header {
+    #[serde(default)]
+    format: serde_json::Value,
+    #[serde(default)]
+    version: serde_json::Value,
+}
+
+impl SavedRun {
+    /// The run as a text of one line and a line feed.
+    ///
+    /// # Errors
+    ///
+    /// Where the summary holds what JSON cannot say; a summary of this program does not.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        let mut text = serde_json::to_string(&Written { format: FORMAT, version: VERSION, run: self })?;
+        text.push('\n');
+        Ok(text)
+    }
+
+    /// Reads what [`SavedRun::to_json`] wrote, in this or an earlier version of the program.
+    ///
+    /// # Errors
+    ///
+    /// A text that is no saved run, was cut, is of a newer version, or has contents that no run has.
+    pub fn from_json(text: &[u8]) -> Result<Self, SavedRunError> {
+        if text.iter().all(u8::is_ascii_whitespace) {
+            return Err(SavedRunError::Empty);
+        }
+        let header: Header = serde_json::from_slice(text).map_err(|error| unreadable(&error))?;
+        if header.format != FORMAT {
+            return Err(SavedRunError::OtherFormat);
+        }
+        match header.version.as_u64() {
+            Some(VERSION) => {}
+            Some(newer) if newer > VERSION => return Err(SavedRunError::Newer(newer)),
+            _ => return Err(damaged("its version is not known")),
+        }
+        let run: Self = serde_json::from_slice(text).map_err(|error| damaged(error.to_string()))?;
+        run.check()?;
+        Ok(run)
+    }
+
+    /// Judges the run by `objectives`, or by those of its plan where there are none.
+    ///
+    /// # Errors
+    ///
+    /// Where an objective's scope names nothing in the plan.
+    pub fn judge(&self, objectives: &[Objective]) -> Result<Judgement, ObjectiveError> {
+        let objectives = if objectives.is_empty() { &self.plan.objectives } else { objectives };
+        let (flows, operations) = (self.plan.flow_names(), self.plan.operation_names());
+        let resolved: Result<Vec<_>, _> =
+            objectives.iter().map(|each| each.clone().resolve(&flows, &operations)).collect();
+        Ok(judge(&self.summary, &resolved?))
+    }
+
+    /// Whether its parts are about the same run, and count what can be counted.
+    fn check(&self) -> Result<(), SavedRunError> {
+        let (flows, operations) = (self.plan.flows.len(), self.plan.operations.len());
+        let named =
+            self.summary.series().iter().map(|series| (usize::from(series.flow), usize::from(series.operation)));
+        let failed = self.summary.failures.groups().iter().map(|group| (0, usize::from(group.operation)));
+        if flows == 0 {
+            return Err(damaged("its plan has no flow"));
+        }
+        if named.chain(failed).any(|(flow, operation)| flow >= flows || operation >= operations) {
+            return Err(damaged("its summary counts what its plan does not name"));
+        }
+        let gauges = &self.summary.gauges;
+        let counts = [gauges.in_flight, gauges.waiting, gauges.connections, gauges.bytes_sent, gauges.bytes_received];
+        let failures = self.summary.failures.groups().iter().map(|group| group.count);
+        if counts.into_iter().chain(self.summary.due).chain(failures).any(|count| count > MOST) {
+            return Err(damaged("a count is larger than any run can reach"));
+        }
+        Ok(())
+    }
+}
+
+fn damaged(why: impl Into<String>) -> SavedRunError {
+    SavedRunError::Damaged { why: why.into() }
+}
+
+/// The error for a text whose header could not be read.
+fn unreadable(error: &serde_json::Error) -> SavedRunError {
+    match error.classify() {
+        serde_json::error::Category::Eof => SavedRunError::Truncated { line: error.line(), column: error.column() },
+        // A list, a number or another JSON text that is not an object at all.
+        serde_json::error::Category::Data => SavedRunError::OtherFormat,
+        serde_json::error::Category::Syntax | serde_json::error::Category::Io => {
+            SavedRunError::NotJson { why: error.to_string() }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::report::fixtures;
+    use crate::report::{Format, Report, Text};
+
+    #[test]
+    fn a_run_is_read_as_it_was_written() {
+        for (name, run) in fixtures::all() {
+            let text = run.to_json().unwrap();
+            assert!(text.starts_with(r#"{"format":"mcpace-run","version":1,"program":"mcpace"#), "{name}");
+            let read = SavedRun::from_json(text.as_bytes()).unwrap();
+            assert!(read.to_json().unwrap() == text, "{name}");
+            assert_eq!(read.judge(&[]), run.judge(&[]), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_kind_of_ending_is_read_as_it_was_written() {
+        for ending in [
+            Ending::Completed,
+            Ending::Signal("SIGTERM".into()),
+            Ending::Rule("abort on fail".into()),
+            Ending::LostLanes { lost: 1, of: 2 },
+        ] {
+            let run = SavedRun { ending, ..fixtures::small() };
+            assert_eq!(SavedRun::from_json(run.to_json().unwrap().as_bytes()).unwrap().ending, run.ending);
+        }
+    }
+
+    #[test]
+    fn what_is_no_saved_run_is_refused_with_the_reason() {
+        let whole = fixtures::ok().to_json().unwrap();
+        let error = |text: &str| SavedRun::from_json(text.as_bytes()).unwrap_err();
+        assert_eq!(error(" \n"), SavedRunError::Empty);
+        assert!(matches!(error(&whole[..whole.len() / 2]), SavedRunError::Truncated { line: 1, .. }));
+        assert!(matches!(error("<html>404</html>"), SavedRunError::NotJson { .. }));
+        for other in ["{}", "[]", "7", r#"{"format":"k6","version":1}"#, r#"{"format":{"mcpace-run":1}}"#] {
+            assert_eq!(error(other), SavedRunError::OtherFormat, "{other}");
+        }
+        assert_eq!(error(&whole.replacen("\"version\":1", "\"version\":2", 1)), SavedRunError::Newer(2));
+        assert!(matches!(error(r#"{"format":"mcpace-run","version":1}"#), SavedRunError::Damaged { .. }));
+        assert!(SavedRun::from_json(&[0xff, 0xfe, 0x00]).is_err());
+    }
+
+    #[test]
+    fn a_summary_of_another_plan_and_impossible_counts_are_damage() {
+        let mut other = fixtures::ok();
+        other.plan.operations.truncate(1);
+        let mut full = fixtures::ok();
+        full.summary.gauges.in_flight = u64::MAX;
+        for run in [other, full] {
+            let read = SavedRun::from_json(run.to_json().unwrap().as_bytes());
+            assert!(matches!(read, Err(SavedRunError::Damaged { .. })));
+        }
+    }
+
+    #[test]
+    fn what_a_later_program_adds_is_passed_over() {
+        let text = fixtures::ok().to_json().unwrap();
+        let later = text.replacen("{\"format\"", "{\"colour\":\"blue\",\"format\"", 1);
+        assert!(SavedRun::from_json(later.as_bytes()).unwrap().to_json().unwrap() == text);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn hostile_bytes_end_in_an_error_or_in_a_run_that_can_be_rendered(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+            digits in any::<bool>(),
+        ) {
+            let mut text = fixtures::small().to_json().unwrap().into_bytes();
+            for (place, byte) in changes {
+                let place = place.index(text.len());
+                // Changed digits keep the text readable, so that what it says is tried too.
+                let byte = if digits { b'0' + byte % 10 } else { byte };
+                if !digits || text[place].is_ascii_digit() {
+                    text[place] = byte;
+                }
+            }
+            if let Ok(run) = SavedRun::from_json(&text) && let Ok(judgement) = run.judge(&[]) {
+                let mut page = String::new();
+                Text::default().write(&Report::new(&run, &judgement), &mut page).unwrap();
+            }
+        }
+    }
+}

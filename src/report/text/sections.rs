@@ -1,0 +1,301 @@
+//! The sections of the text report, each from the figures of a [`Report`] to lines of a page.
+
+use std::fmt;
+
+use super::super::humane::{clean, clip, count, counted, date, percent, quantile, rate};
+use super::super::{Assessment, Distribution, End, FailureKind, Grade, MEASURES, Report, Row};
+use super::page::{Mood, Page, WIDTH};
+use super::table::Table;
+use crate::measure::Quantile;
+use crate::plan::Flow;
+use crate::time::humane_duration;
+use crate::verdict::{Finding, Observed, Standing};
+
+/// How many flows are described, and kinds of one failure shown.
+const MOST_FLOWS: usize = 6;
+const MOST_KINDS: usize = 3;
+/// How much of an example is shown: two lines or three.
+const EXAMPLE_COLUMNS: usize = 180;
+const NOTHING: &str = "-";
+
+/// What was driven, and how.
+pub(super) fn setting(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
+    let saved = report.saved;
+    let server = &saved.server;
+    let name = server.name.as_deref().map(|name| format!("{}, ", clip(&clean(name), 40))).unwrap_or_default();
+    let protocol = server.revision.as_deref().map_or_else(|| "no handshake".to_owned(), |r| format!("MCP {r}"));
+    page.gap()?;
+    page.paragraph("target    ", &format!("{} ({name}{protocol})", saved.plan.target))?;
+    let several = saved.plan.flows.len() > 1;
+    for (place, flow) in saved.plan.flows.iter().take(MOST_FLOWS).enumerate() {
+        let label = if place == 0 { "load      " } else { "          " };
+        let name = if several { format!("{}: ", clip(&clean(&flow.name), 24)) } else { String::new() };
+        page.paragraph(label, &format!("{name}{}", load(flow)))?;
+    }
+    match saved.plan.flows.len().saturating_sub(MOST_FLOWS) {
+        0 => Ok(()),
+        more => page.paragraph("          ", &format!("and {}", counted(more as u64, "more flow"))),
+    }
+}
+
+fn load(flow: &Flow) -> String {
+    let arrivals = flow.arrivals;
+    match flow.total {
+        Some(total) if flow.load.is_endless() => {
+            format!("{} until {}, {arrivals}", rate(flow.load.peak().get()), counted(total, "arrival"))
+        }
+        Some(total) => format!("{}, at most {}, {arrivals}", flow.load, counted(total, "arrival")),
+        None => format!("{}, {arrivals}", flow.load),
+    }
+}
+
+/// Each objective, what was seen of it, and how it stands.
+pub(super) fn objectives(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
+    let findings = &report.judgement.findings;
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(10, &["objective", "observed", "of allowance used"]);
+    for finding in findings {
+        table.row(vec![finding.objective.to_string(), observed(finding), used(finding)]);
+    }
+    page.heading("OBJECTIVES")?;
+    for (place, line) in table.lines().iter().enumerate() {
+        match place.checked_sub(1).map(|place| findings[place].standing) {
+            None => page.line(10, line)?,
+            Some(Standing::Met) => page.marked(2, ("met   ", Mood::Good), &format!("  {line}"))?,
+            Some(Standing::Missed) => page.marked(2, ("MISSED", Mood::Bad), &format!("  {line}"))?,
+            Some(Standing::Undecided) => page.marked(2, ("open  ", Mood::Open), &format!("  {line}"))?,
+        }
+    }
+    Ok(())
+}
+
+fn observed(finding: &Finding) -> String {
+    match finding.observed {
+        None => "nothing".to_owned(),
+        Some(Observed::Time(time)) => quantile(time),
+        Some(Observed::Share(share)) => percent(share),
+        Some(Observed::Rate(seen)) => format!("{}, {} ok", rate(seen.intended), rate(seen.achieved)),
+    }
+}
+
+/// How much of what the objective allows was used; beyond twice as much the judgement does not count.
+fn used(finding: &Finding) -> String {
+    match finding.budget_left {
+        None => NOTHING.to_owned(),
+        Some(left) if left <= -1.0 => "200 % or more".to_owned(),
+        Some(left) => format!("{:.0} %", (1.0 - left) * 100.0),
+    }
+}
+
+/// Counts on the left, rates and durations on the right.
+pub(super) fn overall(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
+    let overall = &report.overall;
+    let mut counts = Table::new(2, &["scheduled", &count(overall.scheduled), ""]);
+    for (name, number) in [
+        ("succeeded", overall.succeeded),
+        ("failed", overall.failed),
+        ("dropped", overall.dropped),
+        ("abandoned", overall.abandoned),
+        ("substituted", overall.substituted),
+    ] {
+        let share =
+            if overall.scheduled > 0 { percent(number as f64 / overall.scheduled as f64) } else { String::new() };
+        counts.row(vec![name.to_owned(), count(number), share]);
+    }
+    let success = overall.success_rate.map_or_else(|| NOTHING.to_owned(), percent);
+    let mut rates = Table::new(0, &["success rate", &success]).left(&[1]);
+    let achieved = match overall.intended_rate {
+        intended if intended > 0.0 => {
+            format!("{} ok ({})", rate(overall.achieved_rate), percent(overall.achieved_rate / intended))
+        }
+        _ => rate(overall.achieved_rate),
+    };
+    for (name, value) in [
+        ("intended rate", rate(overall.intended_rate)),
+        ("achieved rate", achieved),
+        ("duration", humane_duration(overall.duration)),
+        ("last answer", format!("{} later", humane_duration(overall.drain))),
+        ("warm-up", warmup(report)),
+    ] {
+        rates.row(vec![name.to_owned(), value]);
+    }
+    page.heading("OVERALL")?;
+    for (left, right) in counts.lines().iter().zip(rates.lines()) {
+        page.line(2, &format!("{left}      {right}"))?;
+    }
+    Ok(())
+}
+
+fn warmup(report: &Report<'_>) -> String {
+    match report.overall.warmup {
+        none if none.is_zero() => "none".to_owned(),
+        warmup => format!(
+            "{} before, {} kept apart",
+            humane_duration(warmup),
+            counted(report.overall.warmup_scheduled, "arrival")
+        ),
+    }
+}
+
+/// Response time beside service time, and the two lags.
+pub(super) fn times(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
+    let times = &report.times;
+    let columns = [&times.response, &times.service, &times.dispatch_lag, &times.pacing_lag];
+    let mut table = Table::new(2, &["", "response time", "service time", "dispatch lag", "pacing lag"]);
+    table.row(["", "due to done", "sent to done", "due to sent", "due to taken"].map(str::to_owned).to_vec());
+    for (place, measure) in MEASURES.iter().enumerate() {
+        let cells = columns.iter().map(|column| cell(column, place));
+        table.row(std::iter::once((*measure).to_owned()).chain(cells).collect());
+    }
+    page.heading("TIMES")?;
+    for line in table.lines() {
+        page.line(2, &line)?;
+    }
+    page.paragraph(
+        "  ",
+        "Response time is what a user would feel, service time what the server took. Dispatch lag is waiting for room and for a \
+         connection, pacing lag the generator's own error.",
+    )?;
+    if times.response.0.contains(&Some(Quantile::Unbounded)) {
+        let without = counted(report.overall.without_reply, "arrival");
+        let longest = times
+            .longest_reply
+            .map_or_else(String::new, |longest| format!(" The longest reply took {}.", humane_duration(longest)));
+        page.paragraph(
+            "  ",
+            &format!("no reply: reached by {without} without a complete reply, above every bound.{longest}"),
+        )?;
+    }
+    Ok(())
+}
+
+fn cell(distribution: &Distribution, place: usize) -> String {
+    distribution.0[place].map_or_else(|| NOTHING.to_owned(), quantile)
+}
+
+/// A table of operations or flows.
+pub(super) fn rows(heading: &str, kind: &str, rows: &[Row], page: &mut Page<'_>) -> fmt::Result {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(2, &[kind, "arrivals", "not ok", "ok rate", "p50", "p95", "p99", "max"]);
+    for row in rows {
+        let at =
+            |measure| MEASURES.iter().position(|m| *m == measure).map_or_else(String::new, |p| cell(&row.response, p));
+        let (bad, achieved) = (count(row.bad), rate(row.achieved_rate));
+        let counts = [row.name.clone(), count(row.scheduled), bad, achieved];
+        table.row(counts.into_iter().chain(["p50", "p95", "p99", "max"].map(at)).collect());
+    }
+    page.heading(heading)?;
+    for line in table.lines() {
+        page.line(2, &line)?;
+    }
+    Ok(())
+}
+
+/// What did not end ok, with what the server said.
+pub(super) fn failures(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
+    if report.failures.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(2, &["outcome", "count", "share", "whose fault"]).left(&[3]);
+    for row in &report.failures {
+        let fault = match (row.end, row.end.fault()) {
+            (_, Some(fault)) => fault.to_string(),
+            (End::Dropped, None) => "never sent: no room in time".to_owned(),
+            (_, None) => "unanswered at the end".to_owned(),
+        };
+        table.row(vec![row.end.to_string(), count(row.count), percent(row.share), fault]);
+    }
+    let lines = table.lines();
+    page.heading("ERRORS")?;
+    page.line(2, &lines[0])?;
+    for (line, row) in lines[1..].iter().zip(&report.failures) {
+        page.line(2, line)?;
+        for kind in row.kinds.iter().take(MOST_KINDS) {
+            said(kind, page)?;
+        }
+        let (more, calls) = row
+            .kinds
+            .iter()
+            .skip(MOST_KINDS)
+            .fold((0, 0_u64), |(n, sum), kind| (n + 1, sum.saturating_add(kind.count)));
+        if more > 0 {
+            page.paragraph("      ", &format!("and {} ({})", counted(more, "more kind"), counted(calls, "call")))?;
+        }
+    }
+    Ok(())
+}
+
+fn said(kind: &FailureKind, page: &mut Page<'_>) -> fmt::Result {
+    let operations: Vec<_> = kind.operations.iter().map(|name| clip(&clean(name), 24)).collect();
+    let (group, example) = (clean(&kind.group), clean(&kind.example));
+    page.paragraph("      ", &format!("{} x {group} ({})", count(kind.count), operations.join(", ")))?;
+    if example == group {
+        return Ok(());
+    }
+    let first = humane_duration(kind.first.since(crate::time::Moment::ZERO));
+    page.paragraph("        ", &format!("at {first}: {}", clip(&example, EXAMPLE_COLUMNS)))
+}
+
+/// The run by the old script's scale.
+pub(super) fn assessment(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
+    let Some(Assessment { success, success_rate, speed, mean }) = report.assessment else { return Ok(()) };
+    page.heading("ASSESSMENT, over all calls, failures included")?;
+    let share = percent(success_rate);
+    let text = format!("  {share} of the arrivals ended ok (excellent from 95 %, good from 90 %)");
+    graded("success  ", success, &text, page)?;
+    if let (Some(speed), Some(mean)) = (speed, mean) {
+        let mean = humane_duration(mean);
+        let text = format!("  {mean} on average (excellent below 200 ms, good up to 500 ms)");
+        graded("speed    ", speed, &text, page)?;
+    }
+    Ok(())
+}
+
+fn graded(what: &str, grade: Grade, text: &str, page: &mut Page<'_>) -> fmt::Result {
+    page.line(2, &format!("{what}{grade:<9}{text}"))
+}
+
+/// What the reader should know, and guesses at causes.
+pub(super) fn notes(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
+    let warnings = report.saved.server.warnings.iter().map(|warning| clip(&clean(warning), 2 * WIDTH));
+    let notes = report.judgement.notes.iter().map(ToString::to_string);
+    let hints = report.hints.iter().map(|hint| hint.text.clone());
+    let all: Vec<String> = hints.chain(notes).chain(warnings).collect();
+    if all.is_empty() {
+        return Ok(());
+    }
+    page.heading("NOTES AND HINTS")?;
+    all.iter().try_for_each(|text| page.paragraph("  - ", text))
+}
+
+/// Where every arrival went, what it takes to repeat the run, and how to see it again.
+pub(super) fn run(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
+    let (saved, accounting) = (report.saved, &report.accounting);
+    let host = &saved.host;
+    let name = host.name.as_deref().map(|name| format!("{}, ", clip(&clean(name), 40))).unwrap_or_default();
+    page.heading("RUN")?;
+    page.paragraph("  id        ", &format!("{}, seed {}", saved.run_id, saved.plan.seed))?;
+    page.paragraph("  started   ", &format!("{} by {}", date(saved.started_unix_ms), saved.program))?;
+    let cpus = counted(u64::from(host.cpus), "CPU");
+    page.paragraph("  host      ", &format!("{name}{} {}, {cpus}", host.os, host.arch))?;
+    let places = [
+        (accounting.answered, "answered"),
+        (accounting.dropped, "dropped"),
+        (accounting.abandoned, "abandoned"),
+        (accounting.waiting, "waiting"),
+        (accounting.in_flight, "in flight"),
+    ];
+    let places: Vec<String> = places.iter().map(|(number, place)| format!("{} {place}", count(*number))).collect();
+    let sign = if accounting.balanced() { "=" } else { "IS NOT" };
+    let sum = format!("{} scheduled {sign} {}", count(accounting.scheduled), places.join(" + "));
+    page.paragraph("  accounts  ", &sum)?;
+    let again = match report.file {
+        Some(file) => format!("mcpace report {file}"),
+        None => "with --out FILE.json a run can be shown, judged and compared again".to_owned(),
+    };
+    page.paragraph("  again     ", &again)
+}
