@@ -1,7 +1,9 @@
 //! The flags of `mcpace run`, and the plan that they, the environment and a plan file make together.
 
+use std::fmt::Display;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -40,13 +42,13 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "D", value_parser = parse_duration, help_heading = "Load")]
     duration: Option<Duration>,
     /// After how many arrivals it ends [default: 1000, where nothing else ends it] [env: LOAD_TEST_TOTAL].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Load")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u64>, help_heading = "Load")]
     total: Option<u64>,
     /// How arrivals spread around the rate [default: poisson].
     #[arg(long, value_parser = ["constant", "poisson", "token-bucket"], help_heading = "Load")]
     arrivals: Option<String>,
     /// How many arrivals come together from a token bucket [default: 10].
-    #[arg(long, value_name = "B", help_heading = "Load")]
+    #[arg(long, value_name = "B", value_parser = at_least_one::<NonZeroU32>, help_heading = "Load")]
     burst: Option<NonZeroU32>,
     /// 100 calls at 50/s, 10 in flight; explicit flags win.
     #[arg(long, help_heading = "Load")]
@@ -69,7 +71,7 @@ pub(super) struct RunArgs {
     protocol: Option<Protocol>,
 
     /// Calls in flight at most [default: 10000] [env: LOAD_TEST_CONCURRENT].
-    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU32>, help_heading = "Limits")]
     concurrent: Option<NonZeroU32>,
     /// How long a call may take, from sent: 60 (seconds), 30s, 500ms [default: 30s] [env: LOAD_TEST_TIMEOUT].
     #[arg(long, value_name = "D", value_parser = parse_duration, help_heading = "Limits")]
@@ -78,11 +80,11 @@ pub(super) struct RunArgs {
     #[arg(long, value_parser = parse_pacing, value_name = "auto|exact|economical", help_heading = "Limits")]
     pacing: Option<Pacing>,
     /// Threads [default: 1].
-    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU32>, help_heading = "Limits")]
     lanes: Option<NonZeroU32>,
 
     /// A promise, repeatable: "p95 < 150ms", "error_rate(create_payment) < 0.1%", "rate >= 1000/s".
-    #[arg(long = "objective", value_name = "O", help_heading = "Verdict")]
+    #[arg(long = "objective", value_name = "O", value_parser = told::<Objective>, help_heading = "Verdict")]
     objective: Vec<Objective>,
     /// A built-in table of promises.
     #[arg(long, value_parser = ["payments"], help_heading = "Verdict")]
@@ -119,6 +121,18 @@ fn parse_mix(text: &str) -> Result<MixFlag, String> {
         Ok((name.trim().to_owned(), weight))
     };
     text.split(',').map(part).collect::<Result<_, String>>().map(MixFlag)
+}
+
+/// A count of which nothing is no load.
+fn at_least_one<T: FromStr>(text: &str) -> Result<T, String> {
+    let some = text.bytes().any(|digit| digit != b'0');
+    let count = text.parse().ok().filter(|_| some);
+    count.ok_or_else(|| "give a whole number, at least 1".to_owned())
+}
+
+/// A value whose errors are fragments that follow "failed to".
+pub(super) fn told<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|why| format!("failed to {why}"))
 }
 
 fn parse_pacing(text: &str) -> Result<Pacing, String> {

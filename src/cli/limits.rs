@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::flags::ConcurrentFrom;
 
 /// Descriptors beside one per call in flight: files, timers, event loops, the exporter's clients.
-const BESIDE: u64 = 64;
+const BESIDE: u64 = 32;
 
 /// Raises the soft limit of open files to what the in-flight limit may need, and gives the limit that can be had.
 ///
@@ -37,12 +37,13 @@ fn fit(concurrent: NonZeroU32, from: ConcurrentFrom, files: u64) -> Result<NonZe
             );
             Ok(fits)
         }
-        (fits, _) => Err(format!(
-            "--concurrent {concurrent} needs {} open files, but only {files} are allowed: raise `ulimit -n`, or give \
-             --concurrent {}",
-            u64::from(concurrent.get()) + BESIDE,
-            fits.map_or(1, NonZeroU32::get),
-        )),
+        (fits, _) => {
+            let needed = u64::from(concurrent.get()) + BESIDE;
+            let less = fits.map_or_else(String::new, |fits| format!(", or give --concurrent {fits}"));
+            Err(format!(
+                "--concurrent {concurrent} needs {needed} open files, but only {files} are allowed: raise `ulimit -n`{less}"
+            ))
+        }
     }
 }
 
@@ -54,12 +55,12 @@ mod tests {
     fn a_default_is_lowered_and_a_choice_is_not() {
         let thousand = NonZeroU32::new(1000).unwrap();
         assert_eq!(fit(thousand, ConcurrentFrom::User, 5000), Ok(thousand));
-        assert_eq!(fit(thousand, ConcurrentFrom::Default, 256).unwrap().get(), 192);
+        assert_eq!(fit(thousand, ConcurrentFrom::Default, 256).unwrap().get(), 224);
         let told = fit(thousand, ConcurrentFrom::User, 256).unwrap_err();
         assert_eq!(
             told,
-            "--concurrent 1000 needs 1064 open files, but only 256 are allowed: raise `ulimit -n`, or give --concurrent 192"
+            "--concurrent 1000 needs 1032 open files, but only 256 are allowed: raise `ulimit -n`, or give --concurrent 224"
         );
-        assert!(fit(thousand, ConcurrentFrom::Default, 64).is_err());
+        assert!(fit(thousand, ConcurrentFrom::Default, 32).is_err());
     }
 }

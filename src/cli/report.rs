@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::exit::{Exit, Failure};
+use super::flags::told;
 use super::log::LogArgs;
 use super::{files, results};
 use crate::verdict::{Objective, Verdict};
@@ -17,7 +18,7 @@ pub(super) struct ReportArgs {
     #[arg(value_name = "RUN.json", required = true)]
     runs: Vec<PathBuf>,
     /// Judge by this promise instead of the run's own, repeatable.
-    #[arg(long = "objective", value_name = "O")]
+    #[arg(long = "objective", value_name = "O", value_parser = told::<Objective>)]
     objectives: Vec<Objective>,
 }
 

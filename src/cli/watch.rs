@@ -40,18 +40,18 @@ impl<'a> Watch<'a> {
         log: &LogArgs,
     ) -> Result<Self, Failure> {
         let address = args.metrics.as_deref().unwrap_or(METRICS);
-        let exporter = match (address, Exporter::bind(address, identity_of(plan, identity, bounds))) {
-            ("off", _) => None,
-            (_, Ok(exporter)) => {
-                tracing::info!("metrics are served at http://{}/metrics", exporter.local_addr());
-                Some(exporter)
-            }
-            (_, Err(why)) if args.metrics.is_none() => {
+        let bound = (address != "off").then(|| Exporter::bind(address, identity_of(plan, identity, bounds)));
+        let exporter = match bound.transpose() {
+            Ok(exporter) => exporter,
+            Err(why) if args.metrics.is_none() => {
                 tracing::warn!("failed to {why}: the run goes on without metrics");
                 None
             }
-            (_, Err(why)) => return Err(Failure::usage(anyhow!("failed to {why}"))),
+            Err(why) => return Err(Failure::usage(anyhow!("failed to {why}"))),
         };
+        if let Some(exporter) = &exporter {
+            tracing::info!("metrics are served at http://{}/metrics", exporter.local_addr());
+        }
         Ok(Self { plan, objectives, exporter, progress: log.shows_progress() })
     }
 

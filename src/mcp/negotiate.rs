@@ -25,7 +25,7 @@ pub enum Protocol {
 
 /// No protocol has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("find the protocol `{0}`: give auto, 2025-11-25, 2025-06-18, 2025-03-26 or plain")]
+#[error("protocol `{0}` is not known here: give auto, 2025-11-25, 2025-06-18, 2025-03-26 or plain")]
 pub struct UnknownProtocol(pub String);
 
 /// What was agreed on: all that a driver needs to know of the handshake.

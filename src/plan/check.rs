@@ -55,7 +55,7 @@ impl Draft {
     /// # Errors
     /// Every fault at once, added to those found before.
     pub fn check(self, seed: u64, mut faults: Faults) -> Result<Plan, Faults> {
-        let target = faults.take("", self.url.as_deref().unwrap_or(URL).parse::<Target>());
+        let target = faults.take("failed to ", self.url.as_deref().unwrap_or(URL).parse::<Target>());
         let operations = all_operations(self.operations, &mut faults);
         let drafts = if self.flows.is_empty() { vec![FlowDraft::default()] } else { self.flows };
         let mut objectives = self.objectives;
@@ -224,7 +224,7 @@ fn check_objectives(objectives: &[Objective], flows: &[String], operations: &[Op
     let operations: Vec<_> = operations.iter().map(|operation| operation.name.clone()).collect();
     for objective in objectives {
         if let Err(why) = objective.clone().resolve(flows, &operations) {
-            faults.note(why);
+            faults.note(format_args!("failed to {why}"));
         }
     }
 }

@@ -122,7 +122,7 @@ impl Section<'_> {
         for item in items {
             match item.as_str().map(str::parse::<Objective>) {
                 Some(Ok(objective)) => objectives.push(objective),
-                Some(Err(why)) => self.fault("objectives", why),
+                Some(Err(why)) => self.fault("objectives", format_args!("failed to {why}")),
                 None => self.fault("objectives", format_args!("{item} is not a text: write \"p95 < 150ms\"")),
             }
         }
