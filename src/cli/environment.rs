@@ -48,7 +48,7 @@ mod tests {
         assert_eq!(draft.url.as_deref(), Some("http://localhost:9"));
         assert_eq!(flow.load.total, Some(5));
         assert_eq!(draft.concurrent, None);
-        assert_eq!(draft.timeout, Some(Duration::from_secs(60)));
+        assert_eq!(draft.timeout, Some(Duration::from_mins(1)));
     }
 
     #[test]

@@ -1,140 +1,265 @@
-//! Saved runs on disk: written whole or not at all, and read with a bound.
+//! Saved runs on disk: written whole or not at all, and read within bounds.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::report::{SavedRun, SavedRunError};
 
-/// A longer file is no saved run: a soak of days stays far below this.
-const LONGEST: u64 = 256 << 20;
+/// A longer file is no saved run: one of days at full rate takes a few megabytes.
+const MOST_BYTES: u64 = 256 << 20;
 
-/// Why a saved run was not written or read. Messages follow "failed to".
+/// Why a saved run could not be written or read. Messages are fragments that follow "failed to ".
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileError {
-    /// Not written.
-    #[error("write {path}: {why}; give --out a file in a folder that exists, may be written and has room")]
+    /// It could not be written.
+    #[error("write the run to `{}`: {source}: {}", .path.display(), way_out_of_writing(.source))]
     Write {
-        /// The file as it was named.
+        /// The path that was asked for.
         path: PathBuf,
         /// What the system says.
-        why: io::Error,
+        source: io::Error,
     },
-    /// Not written, for what is in it.
-    #[error("write {path}: {why}")]
-    Unwritable {
-        /// The file as it was named.
-        path: PathBuf,
-        /// What is in the way.
-        why: serde_json::Error,
-    },
-    /// Not read.
-    #[error("read {path}: {why}; give a file that `mcpace run --out` wrote")]
+    /// It could not be opened or read.
+    #[error("read the run `{}`: {source}: {}", .path.display(), way_out_of_reading(.source))]
     Read {
-        /// The file as it was named.
+        /// The path that was asked for.
         path: PathBuf,
         /// What the system says.
-        why: io::Error,
+        source: io::Error,
     },
-    /// Read, and no saved run.
-    #[error("read {path}: {why}")]
+    /// It was read, but is no run.
+    #[error("read the run `{}`: {source}", .path.display())]
     NoRun {
-        /// The file as it was named.
+        /// The path that was asked for.
         path: PathBuf,
-        /// What it is instead.
-        why: SavedRunError,
+        /// What is wrong with it.
+        source: SavedRunError,
     },
 }
 
-/// Whether `path` can be written, found out before the run; nothing of it is changed.
+fn way_out_of_writing(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "make its folder first, or give another path",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "give a path that you may write to",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space, or give a path on another disk",
+        io::ErrorKind::IsADirectory => "it is a folder, give the path of a file in it",
+        _ => "give another path",
+    }
+}
+
+fn way_out_of_reading(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "give the path of a file that `mcpace run --out` wrote",
+        io::ErrorKind::PermissionDenied => "give a path that you may read",
+        io::ErrorKind::IsADirectory => "it is a folder, give the path of a file in it",
+        _ => "give another path",
+    }
+}
+
+/// Whether a run can be saved at `path`, found out before it begins; nothing that is there changes.
+///
+/// # Errors
+///
+/// Where the path cannot be written.
 pub(super) fn probe(path: &Path) -> Result<(), FileError> {
-    let tried = if is_special(path) {
-        File::options().write(true).open(path).map(drop)
-    } else if path.is_dir() {
-        Err(io::Error::from(io::ErrorKind::IsADirectory))
-    } else {
-        let beside = beside(path);
-        File::create(&beside).and_then(|_| fs::remove_file(&beside))
+    let tried = match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        // A pipe without a reader yet would wait here; it is tried when there is something to write.
+        Ok(found) if !found.is_file() => Ok(()),
+        Ok(_) => fs::canonicalize(path).and_then(|path| probe_beside(&path)),
+        Err(_) => probe_beside(path),
     };
-    tried.map_err(|why| FileError::Write { path: path.to_owned(), why })
+    tried.map_err(|source| FileError::Write { path: path.to_owned(), source })
 }
 
-/// Writes a run: beside its place first and then, once all of it is on the disk, in its place. What is there already and
-/// is no regular file (a pipe, a terminal) is written directly.
-pub(super) fn write(saved: &SavedRun, path: &Path) -> Result<(), FileError> {
-    let text = saved.to_json().map_err(|why| FileError::Unwritable { path: path.to_owned(), why })?;
-    let written = if is_special(path) {
-        File::options().write(true).open(path).and_then(|mut file| file.write_all(text.as_bytes()))
-    } else {
-        let beside = beside(path);
-        let whole = write_whole(&beside, text.as_bytes()).and_then(|()| fs::rename(&beside, path));
-        if whole.is_err() {
-            // The half-written file helps nobody; that it could not be removed matters less than why it is half.
-            drop(fs::remove_file(&beside));
+fn probe_beside(path: &Path) -> io::Result<()> {
+    let draft = draft_of(path)?;
+    File::create(&draft)?;
+    fs::remove_file(&draft)
+}
+
+/// Writes `run` to `path`. A regular file appears or changes at once, with all of the run in it: what was there before
+/// stays until then, also where this fails. What is no regular file (a pipe, a terminal) is written to directly.
+///
+/// # Errors
+///
+/// Where the path cannot be written; nothing is left behind then.
+pub(super) fn write(run: &SavedRun, path: &Path) -> Result<(), FileError> {
+    let text = run.to_json().map_err(io::Error::other);
+    let written = text.and_then(|text| match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) if !found.is_file() || is_of_a_process(path) => write_through(path, &text),
+        // Through a link, so that the link stays one.
+        Ok(_) => write_beside(&fs::canonicalize(path)?, &text),
+        Err(_) => write_beside(path, &text),
+    });
+    written.map_err(|source| FileError::Write { path: path.to_owned(), source })
+}
+
+/// Whether the path stands for an open file of a process, such as `/dev/stdout`, which must not be replaced.
+fn is_of_a_process(path: &Path) -> bool {
+    path.starts_with("/dev") || path.starts_with("/proc")
+}
+
+fn write_through(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().append(true).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.flush()
+}
+
+/// Writes a file beside `path`, and lets it take that name when it is safely on the disk.
+fn write_beside(path: &Path, text: &str) -> io::Result<()> {
+    let draft = draft_of(path)?;
+    let written = write_durably(&draft, text).and_then(|()| {
+        if let Ok(old) = fs::metadata(path) {
+            fs::set_permissions(&draft, old.permissions())?;
         }
-        whole
-    };
-    written.map_err(|why| FileError::Write { path: path.to_owned(), why })
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// Reads a saved run.
-pub(super) fn read(path: &Path) -> Result<SavedRun, FileError> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes));
-    let too_long = || io::Error::other(format!("it is longer than {} MiB", LONGEST >> 20));
-    read.and_then(|length| if length as u64 > LONGEST { Err(too_long()) } else { Ok(()) })
-        .map_err(|why| FileError::Read { path: path.to_owned(), why })?;
-    SavedRun::from_json(&bytes).map_err(|why| FileError::NoRun { path: path.to_owned(), why })
-}
-
-fn is_special(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|facts| !facts.is_file() && !facts.is_dir())
+        fs::rename(&draft, path)
+    });
+    if written.is_err() {
+        // The first error is the one to tell; a draft that was never made cannot be removed.
+        fs::remove_file(&draft).ok();
+    }
+    written?;
+    // The new name is on the disk when the folder is. Not every file system lets a folder be synchronised.
+    File::open(folder_of(path)).and_then(|folder| folder.sync_all()).ok();
+    Ok(())
 }
 
 /// A name in the same folder that nobody else uses.
-fn beside(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+fn draft_of(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?.to_string_lossy();
+    Ok(folder_of(path).join(format!(".{name}.{}.part", std::process::id())))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn write_durably(draft: &Path, text: &str) -> io::Result<()> {
+    let mut file = File::create(draft)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// Reads the run saved in `path`.
+///
+/// # Errors
+///
+/// Where there is no such file, it may not be read, or holds no saved run.
+pub(super) fn read(path: &Path) -> Result<SavedRun, FileError> {
+    let text = read_bounded(path, MOST_BYTES).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
+    SavedRun::from_json(&text).map_err(|source| FileError::NoRun { path: path.to_owned(), source })
+}
+
+fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > most {
+        return Err(io::Error::other(format!("it is larger than {most} bytes, which no saved run is")));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::fixtures;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn same(left: &SavedRun, right: &SavedRun) -> bool {
+        left.to_json().unwrap() == right.to_json().unwrap()
+    }
 
     #[test]
-    fn a_probe_leaves_nothing_and_changes_nothing() {
+    fn what_was_written_is_read_again_and_nothing_else_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.json");
+        write(&fixtures::ok(), &path).unwrap();
+        write(&fixtures::small(), &path).unwrap();
+        assert!(same(&read(&path).unwrap(), &fixtures::small()));
+        assert_eq!(names(folder.path()), ["run.json"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link_and_a_file_keeps_its_permissions() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("run.json"), folder.path().join("latest.json"));
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        write(&fixtures::small(), &link).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(same(&read(&path).unwrap(), &fixtures::small()));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_regular_file_is_written_to_and_not_replaced() {
+        write(&fixtures::small(), Path::new("/dev/null")).unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told_with_the_way_out() {
+        let error = write(&fixtures::small(), Path::new("/dev/full")).unwrap_err().to_string();
+        assert!(error.starts_with("write the run to `/dev/full`") && error.contains("free some space"), "{error}");
+    }
+
+    #[test]
+    fn a_probe_leaves_nothing_changes_nothing_and_finds_what_cannot_be_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.json");
         probe(&path).unwrap();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(names(folder.path()), [""; 0]);
         fs::write(&path, "old").unwrap();
         probe(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
-    }
-
-    #[test]
-    fn what_cannot_be_written_is_known_before_the_run() {
-        let folder = tempfile::tempdir().unwrap();
-        let told = probe(&folder.path().join("none/run.json")).unwrap_err().to_string();
-        assert!(told.starts_with("write ") && told.contains("none/run.json: No such file"), "{told}");
+        assert_eq!(names(folder.path()), ["run.json"]);
+        assert!(probe(&folder.path().join("no/run.json")).is_err());
         assert!(probe(folder.path()).is_err());
-        probe(Path::new("/dev/null")).unwrap();
     }
 
     #[test]
-    fn a_file_that_is_no_run_is_named_with_the_reason() {
+    fn a_path_that_cannot_be_written_is_told_with_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = write(&fixtures::small(), &folder.path().join("no/run.json")).unwrap_err().to_string();
+        assert!(missing.contains("no/run.json") && missing.contains("make its folder first"), "{missing}");
+        let error = write(&fixtures::small(), folder.path()).unwrap_err().to_string();
+        assert!(error.contains("it is a folder"), "{error}");
+        assert_eq!(names(folder.path()), [""; 0]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_with_its_path_and_the_reason() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.json");
-        let told = read(&path).unwrap_err().to_string();
-        assert!(told.contains("run.json: No such file"), "{told}");
-        fs::write(&path, "{}").unwrap();
-        let told = read(&path).unwrap_err().to_string();
-        assert!(told.contains("it is no saved run of mcpace"), "{told}");
+        let told = || read(&path).unwrap_err().to_string();
+        assert!(told().contains("run.json") && told().contains("--out"), "{}", told());
+        fs::write(&path, "").unwrap();
+        assert!(told().contains("it is empty"), "{}", told());
+        fs::write(&path, "{\"format\":\"mcpace-run\",\"version\":9}").unwrap();
+        assert!(told().contains("version 9"), "{}", told());
+        assert!(read(folder.path()).unwrap_err().to_string().contains("folder"));
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_its_bound_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.json");
+        fs::write(&path, "12345").unwrap();
+        assert_eq!(read_bounded(&path, 5).unwrap(), b"12345");
+        assert!(read_bounded(&path, 4).is_err());
     }
 }

@@ -95,7 +95,7 @@ pub(super) enum RepliesFlag {
 
 /// Serves until it is told to end.
 pub(super) fn serve_payments(args: &ServeArgs) -> Result<Exit, Failure> {
-    args.run().map(|()| Exit::Pass).map_err(|why| Failure::usage(why))
+    args.run().map(|()| Exit::Pass).map_err(Failure::usage)
 }
 
 impl ServeArgs {

@@ -57,7 +57,7 @@ impl<'a> Watch<'a> {
 
     /// Shows how the run stands.
     pub(super) fn show(&self, summary: &Summary, now: Moment) {
-        self.publish(summary, now, self.state(summary, now));
+        self.publish(summary, now, state(summary, now));
         if self.progress {
             let total = self.plan.flows.iter().map(|flow| flow.total).sum();
             let goal = Goal { duration: self.plan.scheduled_duration(), total };
@@ -95,15 +95,15 @@ impl<'a> Watch<'a> {
             exporter.publish(&Snapshot { state, summary, intended: &intended, judgement: &judgement });
         }
     }
+}
 
-    fn state(&self, summary: &Summary, now: Moment) -> RunState {
-        if now < summary.warmup {
-            RunState::Warmup
-        } else if summary.until < now {
-            RunState::Draining
-        } else {
-            RunState::Measure
-        }
+fn state(summary: &Summary, now: Moment) -> RunState {
+    if now < summary.warmup {
+        RunState::Warmup
+    } else if summary.until < now {
+        RunState::Draining
+    } else {
+        RunState::Measure
     }
 }
 

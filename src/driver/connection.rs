@@ -81,14 +81,14 @@ impl<C> Drop for Tap<C> {
 }
 
 impl<C: Clock + 'static> Connection<C> {
-    /// Makes a connection out of a stream.
-    pub(super) async fn new(stream: Stream, shared: &Rc<Shared<C>>) -> Result<Self, hyper::Error> {
+    /// Makes a connection out of a stream; boxed, as it is passed from hand to hand with every call.
+    pub(super) async fn new(stream: Stream, shared: &Rc<Shared<C>>) -> Result<Box<Self>, hyper::Error> {
         shared.open.update(|open| open + 1);
         let tap = Rc::new(Tap { shared: Rc::clone(shared), sent: Cell::new(None), first_byte: Cell::new(None) });
         let wire = Wire { stream: TokioIo::new(stream), tap: Rc::clone(&tap) };
         // Without vectored writes head and body are copied together: one write, and one TLS record.
         let (sender, machine) = http1::Builder::new().writev(false).handshake(TokioIo::new(wire)).await?;
-        Ok(Self { sender, machine, end: End::default(), tap, is_reused: false })
+        Ok(Box::new(Self { sender, machine, end: End::default(), tap, is_reused: false }))
     }
 
     /// The present.

@@ -53,7 +53,7 @@ fn driver_to(target: &Target, negotiated: &Negotiated, limits: Limits) -> (McpDr
 
 fn call(id: u64) -> Call {
     let arguments = r#"{"amount":10.50}"#.to_owned();
-    Call { operation: OperationId(0), id, arguments, captured: None, substituted: false }
+    Call { operation: OperationId(0), id, arguments, captured: None }
 }
 
 fn send(bytes: impl AsRef<[u8]>) -> Step {
@@ -102,15 +102,22 @@ fn every_servers_way_to_answer_well_is_ok() {
     }
 }
 
+/// Each answer, alone, ends a call with this outcome and group.
+fn check(table: Vec<(Vec<u8>, Outcome, &str)>) {
+    for (answer, outcome, group) in table {
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        assert_eq!(judged(vec![send(answer)], &Negotiated::default(), limits()), (outcome, group.to_owned()), "{text}");
+    }
+}
+
 #[test]
-fn each_way_to_answer_badly_has_its_outcome_and_group() {
+fn errors_of_tool_and_protocol_have_their_outcomes_and_groups() {
     let error = |code: i64, text: &str| {
         format!(r#"{{"jsonrpc":"2.0","id":{ID},"error":{{"code":{code},"message":"{text}"}}}}"#)
     };
     let result = |result: &str| http("200 OK", JSON, &format!(r#"{{"jsonrpc":"2.0","id":{ID},"result":{result}}}"#));
-    let limited = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 3600\r\ncontent-length: 49\r\n\r\n{\"error\":\"Rate limit exceeded\",\"retry_after\":3600}";
     let unknown_tool = error(-32602, "Tool nope not found");
-    for (answer, outcome, group) in [
+    check(vec![
         (
             result(r#"{"content":[{"type":"text","text":"payment 17 refused"}],"isError":true}"#),
             Outcome::ToolError,
@@ -132,8 +139,19 @@ fn each_way_to_answer_badly_has_its_outcome_and_group() {
             Outcome::RpcError,
             "-32603 Internal",
         ),
+    ]);
+}
+
+#[test]
+fn statuses_of_failure_have_their_outcomes_and_groups() {
+    let limited = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 3600\r\ncontent-length: 49\r\n\r\n{\"error\":\"Rate limit exceeded\",\"retry_after\":3600}";
+    check(vec![
         (http("401 Unauthorized", JSON, r#"{"error":"Authentication required"}"#), Outcome::AuthError, "HTTP 401"),
-        (http("403 Forbidden", JSON, &error(-32000, "no")), Outcome::AuthError, "HTTP 403"),
+        (
+            http("403 Forbidden", JSON, r#"{"jsonrpc":"2.0","id":4711,"error":{"code":-32000,"message":"no"}}"#),
+            Outcome::AuthError,
+            "HTTP 403",
+        ),
         (
             http("403 Forbidden", "text/plain", "Host header is not allowed"),
             Outcome::AuthError,
@@ -159,6 +177,12 @@ fn each_way_to_answer_badly_has_its_outcome_and_group() {
             "HTTP 307 to /mcp/: give that URL",
         ),
         (b"HTTP/1.1 500 Oops\r\ncontent-type: text/event-stream\r\n\r\n".to_vec(), Outcome::HttpError, "HTTP 500"),
+    ]);
+}
+
+#[test]
+fn what_is_no_answer_has_its_outcome_and_group() {
+    check(vec![
         (http("200 OK", "text/html", "<html>"), Outcome::InvalidReply, "text/html in place of an answer"),
         (http("200 OK", JSON, r#"{"hello":"world"}"#), Outcome::InvalidReply, "no \"jsonrpc\": \"2.0\""),
         (http("200 OK", JSON, &OK.replace("4711", "4712")), Outcome::InvalidReply, "the id of another request"),
@@ -179,10 +203,7 @@ fn each_way_to_answer_badly_has_its_outcome_and_group() {
         (events("data: <html>\n\n"), Outcome::InvalidReply, "not JSON"),
         (events("id: 1\ndata: \n\n"), Outcome::Disconnected, "the stream of events ended without an answer"),
         (b"-ERR unknown command\r\n".to_vec(), Outcome::InvalidReply, "not HTTP: invalid HTTP version parsed"),
-    ] {
-        let text = String::from_utf8_lossy(&answer).into_owned();
-        assert_eq!(judged(vec![send(answer)], &Negotiated::default(), limits()), (outcome, group.to_owned()), "{text}");
-    }
+    ]);
 }
 
 #[test]

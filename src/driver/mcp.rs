@@ -69,24 +69,26 @@ impl<C: Clock + 'static> McpDriver<C> {
     }
 
     /// An idle connection, or else a new one.
-    async fn connection(&self) -> Result<Connection<C>, Ending> {
+    async fn connection(&self) -> Result<Box<Connection<C>>, Ending> {
         let now = self.shared.clock.now();
         if let Some(idle) = poll_fn(|cx| Poll::Ready(self.pool.borrow_mut().take(now, cx))).await {
             return Ok(idle);
         }
-        let opened = timeout(self.limits.timeout, async {
-            let stream = self.connector.connect().await.map_err(|none| failed(none.outcome, none.failure))?;
-            Connection::new(stream, &self.shared).await.map_err(|error| broken(&error, false, (None, None)))
-        });
+        // Boxed: opening is rare and large, and a call's future should be small.
+        let opened = timeout(self.limits.timeout, Box::pin(self.open()));
         opened.await.unwrap_or_else(|_| {
             let group = format!("no connection within {:?}", self.limits.timeout);
             Err(failed(Outcome::Unreachable, Failure { example: group.clone(), group }))
         })
     }
 
+    async fn open(&self) -> Result<Box<Connection<C>>, Ending> {
+        let stream = self.connector.connect().await.map_err(|none| failed(none.outcome, none.failure))?;
+        Connection::new(stream, &self.shared).await.map_err(|error| broken(&error, false, (None, None)))
+    }
+
     /// Makes the call on this connection; gives the ending and the moment of it.
-    async fn call_on(&self, connection: Connection<C>, call: &Call) -> (Ending, Stamps) {
-        let mut connection = connection;
+    async fn call_on(&self, mut connection: Box<Connection<C>>, call: &Call) -> (Ending, Stamps) {
         let body = self.templates[usize::from(call.operation.0)].body(call.id, &call.arguments);
         connection.begin_call();
         let mut has_begun = false;
@@ -107,7 +109,7 @@ impl<C: Clock + 'static> McpDriver<C> {
         }
     }
 
-    async fn keep(&self, connection: Connection<C>, after: After, now: Moment) {
+    async fn keep(&self, connection: Box<Connection<C>>, after: After, now: Moment) {
         let rest = match after {
             After::Reuse => None,
             After::Drain(body) => Some(body),

@@ -21,13 +21,13 @@ pub(super) struct Pool<C: Clock> {
     idle: Duration,
     most: usize,
     /// Done with their calls, the most recent last.
-    ready: Vec<(Connection<C>, Moment)>,
+    ready: Vec<(Box<Connection<C>>, Moment)>,
     /// The message is complete and the answer's end is yet to come, the oldest first.
     draining: VecDeque<Draining<C>>,
 }
 
 struct Draining<C: Clock> {
-    connection: Connection<C>,
+    connection: Box<Connection<C>>,
     body: Incoming,
     since: Moment,
     bytes: usize,
@@ -47,7 +47,7 @@ impl<C: Clock + 'static> Pool<C> {
     }
 
     /// A connection that was open and ready at this very moment.
-    pub(super) fn take(&mut self, now: Moment, cx: &mut Context<'_>) -> Option<Connection<C>> {
+    pub(super) fn take(&mut self, now: Moment, cx: &mut Context<'_>) -> Option<Box<Connection<C>>> {
         for place in (0..self.draining.len().min(LOOKED_AT)).rev() {
             match self.draining[place].rest(now, self.idle, cx) {
                 Rest::Coming => {}
@@ -68,7 +68,7 @@ impl<C: Clock + 'static> Pool<C> {
     /// Keeps a connection whose call is answered; `body` is what may be left of the answer.
     pub(super) fn put(
         &mut self,
-        mut connection: Connection<C>,
+        mut connection: Box<Connection<C>>,
         body: Option<Incoming>,
         now: Moment,
         cx: &mut Context<'_>,

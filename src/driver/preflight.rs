@@ -279,7 +279,7 @@ impl Preflight<'_> {
         timeout(self.patience.min(Duration::from_secs(2)), look).await.ok().flatten() == Some(true)
     }
 
-    async fn connect(&self) -> Result<Connection<Timeless>, PreflightError> {
+    async fn connect(&self) -> Result<Box<Connection<Timeless>>, PreflightError> {
         let url = self.url();
         let Ok(stream) = timeout(self.patience, self.connector.connect()).await else {
             let why = format!("no connection within {:?}", self.patience);

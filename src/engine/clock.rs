@@ -34,7 +34,7 @@ pub fn unix_millis() -> u64 {
     since.map_or(0, |since| since.as_millis() as u64)
 }
 
-/// CLOCK_MONOTONIC, the clock that timerfd counts by.
+/// `CLOCK_MONOTONIC`, the clock that timerfd counts by.
 #[cfg(target_os = "linux")]
 fn machine_nanos() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn time_stands_at_zero_before_the_beginning_and_never_runs_back() {
-        let clock = MonotonicClock::starting_in(Duration::from_secs(3600));
+        let clock = MonotonicClock::starting_in(Duration::from_hours(1));
         assert_eq!(clock.now(), Moment::ZERO);
         let clock = MonotonicClock::starting_in(Duration::ZERO);
         let mut last = clock.now();

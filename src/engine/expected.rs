@@ -75,7 +75,7 @@ mod tests {
         let load =
             Load { profile: Some("ramp to 100/s over 4s, 100/s for 2500ms".parse().unwrap()), ..Load::default() };
         let mix = vec![("create_payment".into(), 3.0), ("get_wallet_balance".into(), 1.0)];
-        let flow = FlowDraft { load, mix, ..FlowDraft::default() };
+        let flow = FlowDraft { mix, load, ..FlowDraft::default() };
         let warmup = Some(std::time::Duration::from_millis(4500));
         let plan = Draft { flows: vec![flow], warmup, ..Draft::default() }.check(1, Faults::default()).unwrap();
         let mut summary = Summary::new(Moment::from_nanos(4_500_000_000));

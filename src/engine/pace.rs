@@ -51,7 +51,10 @@ mod linux {
                 return Ok(());
             }
             let nanos = self.clock.machine_time(moment);
-            let value = Timespec { tv_sec: (nanos / 1_000_000_000) as i64, tv_nsec: (nanos % 1_000_000_000) as i64 };
+            let value = Timespec {
+                tv_sec: (nanos / 1_000_000_000).cast_signed(),
+                tv_nsec: (nanos % 1_000_000_000).cast_signed(),
+            };
             let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
             timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::ABSTIME, &once)?;
             while self.clock.now() < moment {
@@ -74,12 +77,10 @@ mod portable {
 
     const COARSE: Duration = Duration::from_millis(2);
 
-    #[cfg_attr(target_os = "linux", expect(dead_code, reason = "tested here, used elsewhere"))]
     pub(in crate::engine) struct Timer {
         clock: MonotonicClock,
     }
 
-    #[cfg_attr(target_os = "linux", expect(dead_code, reason = "tested here, used elsewhere"))]
     impl Timer {
         #[expect(clippy::unnecessary_wraps, reason = "the Linux timer can fail here")]
         pub(in crate::engine) fn new(clock: MonotonicClock) -> io::Result<Self> {
@@ -87,10 +88,10 @@ mod portable {
         }
 
         pub(in crate::engine) async fn until(&mut self, moment: Moment) -> io::Result<()> {
-            let ahead = moment.since(self.clock.now());
-            if ahead > COARSE {
+            let ahead = moment.since(self.clock.now()).saturating_sub(COARSE);
+            if !ahead.is_zero() {
                 let rest: std::future::Pending<()> = std::future::pending();
-                let _elapsed = tokio::time::timeout(ahead - COARSE, rest).await;
+                let _elapsed = tokio::time::timeout(ahead, rest).await;
             }
             while self.clock.now() < moment {
                 tokio::task::yield_now().await;

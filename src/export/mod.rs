@@ -208,6 +208,7 @@ fn wall_clock() -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the values are exact")]
 mod tests {
     use std::collections::BTreeMap;
     use std::io::{Read as _, Write as _};

@@ -6,7 +6,7 @@ use std::time::Duration;
 const USUAL_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Nobody is waited for longer than this, unless it was asked for.
-const LONGEST_WAIT: Duration = Duration::from_secs(120);
+const LONGEST_WAIT: Duration = Duration::from_mins(2);
 
 /// The scrapes that were answered. Times are since the exporter began.
 #[derive(Debug, Default)]
@@ -48,7 +48,9 @@ mod tests {
 
     fn scraped(seconds: &[u64]) -> Scrapes {
         let mut scrapes = Scrapes::default();
-        seconds.iter().for_each(|at| scrapes.answered(*at, Duration::from_secs(*at)));
+        for at in seconds {
+            scrapes.answered(*at, Duration::from_secs(*at));
+        }
         scrapes
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Draft, Flow, FlowDraft, Load, Plan, Run};
 use crate::arrival::{Process, Profile};
 use crate::mcp::Target;
-use crate::time::Rate;
+use crate::time::{Moment, Rate};
 use crate::verdict::{self, Objective};
 use crate::workload::{Mix, Operation, OperationId, RunIdentity, Workload, payments};
 
@@ -210,8 +210,11 @@ fn check_workload(operations: &[Operation], flows: &[Flow], faults: &mut Faults)
     let identity = RunIdentity { run_id: String::new(), started_unix_ms: 0 };
     for place in 0..operations.len() {
         // The one under test first, the others bare: they are there only for what they capture.
-        let bare =
-            |o: &Operation| Operation { arguments: serde_json::json!({}), expect: Default::default(), ..o.clone() };
+        let bare = |o: &Operation| Operation {
+            arguments: serde_json::json!({}),
+            expect: std::collections::BTreeMap::new(),
+            ..o.clone()
+        };
         let mut alone: Vec<_> = operations.iter().map(bare).collect();
         alone[place] = operations[place].clone();
         if let Err(why) = Workload::new(&alone, Vec::new(), 0, identity.clone()) {
@@ -238,8 +241,7 @@ fn check_run(run: &Run, flows: &[Flow], faults: &mut Faults) {
         faults.note(format_args!("{lanes} lanes share {concurrent} calls in flight: give no more lanes than that"));
     }
     let end = |flow: &Flow| {
-        let by_total =
-            flow.total.and_then(|total| flow.load.moment_of(total as f64)).map(|m| m.since(Default::default()));
+        let by_total = flow.total.and_then(|total| flow.load.moment_of(total as f64)).map(|m| m.since(Moment::ZERO));
         if flow.load.is_endless() { by_total.unwrap_or(Duration::MAX) } else { flow.load.duration() }
     };
     if let Some(longest) = flows.iter().map(end).max().filter(|longest| run.warmup >= *longest) {

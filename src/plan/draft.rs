@@ -46,7 +46,7 @@ pub struct Draft {
 pub struct FlowDraft {
     /// See [`super::Flow::name`].
     pub name: Option<String>,
-    /// Operations by weight; empty: create_payment alone.
+    /// Operations by weight; empty: `create_payment` alone.
     pub mix: Vec<(String, f64)>,
     /// The rate over time.
     pub load: Load,

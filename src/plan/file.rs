@@ -36,6 +36,7 @@ struct Section<'a> {
 }
 
 impl Section<'_> {
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method alone is not general over lifetimes")]
     fn plan(mut self) -> Draft {
         let mut draft = Draft { name: self.text("name"), seed: self.count("seed"), ..Draft::default() };
         draft.objectives = self.objectives();
@@ -151,7 +152,7 @@ impl Section<'_> {
                     match pointer {
                         Value::String(pointer) => drop(pointers.insert(name, pointer)),
                         other => {
-                            self.fault(key, format_args!("{name} = {other} is not a JSON pointer: write \"/field\""))
+                            self.fault(key, format_args!("{name} = {other} is not a JSON pointer: write \"/field\""));
                         }
                     }
                 }

@@ -40,8 +40,8 @@ impl Assessment {
 
 fn success(rate: f64) -> Grade {
     match rate {
-        0.95.. => Grade::Excellent,
-        0.90.. => Grade::Good,
+        _ if rate >= 0.95 => Grade::Excellent,
+        _ if rate >= 0.90 => Grade::Good,
         _ => Grade::Poor,
     }
 }
@@ -49,7 +49,7 @@ fn success(rate: f64) -> Grade {
 fn speed(mean: Duration) -> Grade {
     match mean.as_nanos() {
         ..200_000_000 => Grade::Excellent,
-        ..=500_000_000 => Grade::Good,
+        200_000_000..=500_000_000 => Grade::Good,
         _ => Grade::Poor,
     }
 }
@@ -66,12 +66,12 @@ impl fmt::Display for Grade {
 
 #[cfg(test)]
 mod tests {
+    use super::Grade::{Excellent, Good, Poor};
     use super::*;
 
     #[test]
     fn the_scale_has_the_old_limits() {
         let graded = [1.0, 0.95, 0.9499, 0.9, 0.8999, 0.0].map(success);
-        use Grade::{Excellent, Good, Poor};
         assert_eq!(graded, [Excellent, Excellent, Good, Good, Poor, Poor]);
         let graded = [0, 199, 200, 500, 501].map(|ms| speed(Duration::from_millis(ms)));
         assert_eq!(graded, [Excellent, Excellent, Good, Good, Poor]);

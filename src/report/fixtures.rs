@@ -9,33 +9,33 @@ use crate::plan::{Plan, read_file};
 use crate::time::Moment;
 
 /// One arrival of a fixture.
-pub(super) struct Told {
-    pub(super) flow: u16,
-    pub(super) operation: u16,
-    pub(super) fate: Fate,
-    pub(super) said: Option<(&'static str, &'static str)>,
+pub(crate) struct Told {
+    pub(crate) flow: u16,
+    pub(crate) operation: u16,
+    pub(crate) fate: Fate,
+    pub(crate) said: Option<(&'static str, &'static str)>,
 }
 
 /// Every run that all formats must be able to show.
-pub(super) fn all() -> [(&'static str, SavedRun); 5] {
+pub(crate) fn all() -> [(&'static str, SavedRun); 5] {
     [("ok", ok()), ("failed", failed()), ("empty", empty()), ("hostile", hostile()), ("flows", flows())]
 }
 
 /// A plan with these lines in its file.
-pub(super) fn plan(toml: &str) -> Plan {
+pub(crate) fn plan(toml: &str) -> Plan {
     let (draft, faults) = read_file(toml);
     draft.check(42, faults).unwrap()
 }
 
 /// Sent after `lag` and answered within `service`, both in microseconds.
-pub(super) fn answer(intended: Moment, lag: u64, service: u64, outcome: Outcome) -> Fate {
+pub(crate) fn answer(intended: Moment, lag: u64, service: u64, outcome: Outcome) -> Fate {
     let sent = intended.after(Duration::from_micros(lag));
     let done = sent.after(Duration::from_micros(service));
     Fate::Answered { sent: outcome.ne(&Outcome::Unreachable).then_some(sent), first_byte: None, done, outcome }
 }
 
 /// A run of `plan` with a hundred arrivals a second for `seconds`, of which `tell` says what becomes.
-pub(super) fn run(plan: Plan, seconds: u64, tell: impl Fn(u64, Moment) -> Told) -> SavedRun {
+pub(crate) fn run(plan: Plan, seconds: u64, tell: impl Fn(u64, Moment) -> Told) -> SavedRun {
     let warmup = Moment::ZERO.after(plan.run.warmup);
     let shape = Shape { flows: plan.flows.len() as u16, operations: plan.operations.len() as u16, ..Shape::default() };
     let mut recorder = Recorder::new(&shape, warmup);
@@ -82,7 +82,7 @@ fn healthy(n: u64) -> u64 {
 }
 
 /// Fifteen seconds in which all goes well.
-pub(super) fn ok() -> SavedRun {
+pub(crate) fn ok() -> SavedRun {
     run(plan(MIXED), 15, |n, intended| Told {
         flow: 0,
         operation: (n % 3) as u16,
@@ -92,7 +92,7 @@ pub(super) fn ok() -> SavedRun {
 }
 
 /// A few calls, so that there is little text.
-pub(super) fn small() -> SavedRun {
+pub(crate) fn small() -> SavedRun {
     run(plan("target = { url = \"http://localhost:8000\" }"), 1, |n, intended| {
         let outcome = if n % 4 == 3 { Outcome::HttpError } else { Outcome::Ok };
         let said = (n % 4 == 3).then_some(("HTTP 503", "HTTP 503 Service Unavailable"));
@@ -101,7 +101,7 @@ pub(super) fn small() -> SavedRun {
 }
 
 /// Twenty seconds after two of warm-up in which much goes wrong; stopped by a signal.
-pub(super) fn failed() -> SavedRun {
+pub(crate) fn failed() -> SavedRun {
     let with_run = "run = { warmup = \"2s\", timeout = \"5s\" }\n    [[flow]]";
     let plan = plan(&MIXED.replace("15s", "1m").replace("[[flow]]", with_run));
     let mut run = run(plan, 22, |n, intended| {
@@ -125,12 +125,12 @@ pub(super) fn failed() -> SavedRun {
 }
 
 /// A run in which nothing was due.
-pub(super) fn empty() -> SavedRun {
+pub(crate) fn empty() -> SavedRun {
     run(plan(MIXED), 0, |_, _| unreachable!("nothing is due"))
 }
 
 /// Names and words that would do harm on a terminal or break a table.
-pub(super) fn hostile() -> SavedRun {
+pub(crate) fn hostile() -> SavedRun {
     let mut plan = plan(MIXED);
     let bad = "\u{1b}[2J\u{1b}]0;owned\u{7}<script>alert('x')</script>\"\r\n\u{202e}💳|`rm -rf`\u{200b}";
     plan.name = format!("{bad}{}", "long ".repeat(100));
@@ -157,7 +157,7 @@ pub(super) fn hostile() -> SavedRun {
 }
 
 /// Two flows over the same operations, one of which had nothing to do.
-pub(super) fn flows() -> SavedRun {
+pub(crate) fn flows() -> SavedRun {
     let plan = plan(
         r#"
         name = "writers and readers"

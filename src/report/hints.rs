@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{End, FailureKind, Report};
-use crate::measure::{Histogram, Quantile};
+use crate::measure::{Histogram, Phase, Quantile, Scope, Tally};
 use crate::outcome::Outcome;
 use crate::time::humane_duration;
 use crate::verdict::{Observed, Standing};
@@ -55,9 +55,12 @@ const ENOUGH: u64 = 50;
 /// A mean response time from here on is slow whatever was promised: the assessment calls it poor.
 const SLOW: Duration = Duration::from_millis(500);
 
+/// What to say, if there is reason to.
+type Rule = fn(&Report<'_>) -> Option<String>;
+
 /// All hints that the report gives reason for.
 pub(super) fn hints(report: &Report<'_>) -> Vec<Hint> {
-    let rules: [(Topic, fn(&Report<'_>) -> Option<String>); 14] = [
+    let rules: [(Topic, Rule); 14] = [
         (Topic::Unreachable, unreachable),
         (Topic::HostGuard, host_guard),
         (Topic::Credentials, credentials),
@@ -161,17 +164,13 @@ fn session_lost(report: &Report<'_>) -> Option<String> {
 
 /// Nearly all calls of an operation are refused by the tool itself.
 fn arguments(report: &Report<'_>) -> Option<String> {
-    let refused = |place: u16| {
-        let tally = report.saved.summary.tally(crate::measure::Scope::Operation(place), None);
+    let (name, _) = by_operation(report).find(|(_, tally)| {
         let no = tally.outcomes.get(Outcome::ToolError) + tally.outcomes.get(Outcome::RpcError);
         no > 0 && no as f64 >= 0.99 * tally.ended() as f64
-    };
-    let place = report.saved.summary.operations().into_iter().find(|place| refused(*place))?;
-    let operation = report.saved.plan.operations.get(usize::from(place))?;
+    })?;
     Some(format!(
-        "Nearly every call of {} is an error of the tool. Are its arguments what the tool wants? Compare them with the input \
-         schema in tools/list.",
-        operation.name
+        "Nearly every call of {name} is an error of the tool. Are its arguments what the tool wants? Compare them with the input \
+         schema in tools/list."
     ))
 }
 
@@ -232,19 +231,29 @@ fn nagle(report: &Report<'_>) -> Option<String> {
     })
 }
 
-/// The p99 is far from the median: freezes, not slowness.
+/// The operations of the run with what they did.
+fn by_operation<'a>(report: &'a Report<'_>) -> impl Iterator<Item = (&'a str, Tally)> {
+    let saved = report.saved;
+    saved.summary.operations().into_iter().filter_map(|place| {
+        let operation = saved.plan.operations.get(usize::from(place))?;
+        Some((operation.name.as_str(), saved.summary.tally(Scope::Operation(place), Some(Phase::Measure))))
+    })
+}
+
+/// The p99 of an operation is far from its median: freezes, not slowness.
 fn stalls(report: &Report<'_>) -> Option<String> {
-    let at = |quantile| report.measured.response_time.value_at_quantile(quantile);
-    let (median, tail) = (at(0.5)?, at(0.99)?);
-    let stalled =
-        report.measured.response_time.len() >= ENOUGH && tail >= Duration::from_millis(50) && tail >= median * 20;
-    stalled.then(|| {
-        format!(
-            "Half of the replies came within {}, but one in a hundred took {} or more: the server stands still at times. Look \
-             for garbage collection, locks, checkpoints of its database, or throttling of its CPU.",
-            humane_duration(median),
-            humane_duration(tail)
-        )
+    by_operation(report).find_map(|(name, tally)| {
+        let at = |quantile| tally.response_time.value_at_quantile(quantile);
+        let (median, tail) = (at(0.5)?, at(0.99)?);
+        let stalled = tally.response_time.len() >= ENOUGH && tail >= Duration::from_millis(50) && tail >= median * 20;
+        stalled.then(|| {
+            format!(
+                "Half of the replies to {name} came within {}, but one in a hundred took {} or more: the server stands still \
+                 at times. Look for garbage collection, locks, checkpoints of its database, or throttling of its CPU.",
+                humane_duration(median),
+                humane_duration(tail)
+            )
+        })
     })
 }
 
@@ -254,12 +263,15 @@ fn slow(report: &Report<'_>) -> Option<String> {
         finding.standing == Standing::Missed && matches!(finding.observed, Some(Observed::Time(Quantile::Finite(_))))
     });
     let mean = report.measured.mean_of_all_calls()?;
-    let service = report.measured.service_time.value_at_quantile(0.95)?;
-    let response = report.measured.response_time.value_at_quantile(0.95)?;
+    let slowest = by_operation(report).filter_map(|(name, tally)| {
+        let service = tally.service_time.value_at_quantile(0.95)?;
+        Some((service, tally.response_time.value_at_quantile(0.95)?, name))
+    });
+    let (service, response, name) = slowest.max()?;
     ((missed || mean > SLOW) && service * 2 >= response).then(|| {
         format!(
-            "The server takes long (service time p95 {}). Look at its CPU, its workers and connection pools, and the queries of \
-             its database; see with a lower --rate whether it is the load.",
+            "The server takes long over {name} (service time p95 {}). Look at its CPU, its workers and connection pools, and the \
+             queries of its database; see with a lower --rate whether it is the load.",
             humane_duration(service)
         )
     })
@@ -313,7 +325,8 @@ mod tests {
     fn a_healthy_run_and_an_empty_one_give_no_hint() {
         assert_eq!(topics(&fixtures::ok()), []);
         assert_eq!(topics(&fixtures::empty()), []);
-        assert_eq!(topics(&fixtures::flows()), []);
+        // Its slow operation is not taken for stalls of the fast one.
+        assert_eq!(topics(&fixtures::flows()), [Topic::Slow]);
     }
 
     #[test]

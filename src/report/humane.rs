@@ -5,7 +5,7 @@ use crate::stamp;
 use crate::time::humane_duration;
 
 /// A whole number with its digits in groups: `12 345`.
-pub fn count(count: u64) -> String {
+pub(super) fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -18,13 +18,13 @@ pub fn count(count: u64) -> String {
 }
 
 /// `count` of `what`, which gets an s where there is not exactly one: `1 call`, `12 345 calls`.
-pub fn counted(number: u64, what: &str) -> String {
+pub(super) fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// A share (0 to 1) in percent. `100 %` and `0 %` are said of nothing else: near them there are as many decimals as it
 /// takes to tell.
-pub fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     let value = share * 100.0;
     let distance = value.min(100.0 - value);
     // Two digits of the distance to the nearer end, and never fewer than one decimal.
@@ -33,7 +33,7 @@ pub fn percent(share: f64) -> String {
 }
 
 /// A rate per second, to four digits: `1 000/s`, `998.7/s`, `0.5/s`.
-pub fn rate(per_second: f64) -> String {
+pub(super) fn rate(per_second: f64) -> String {
     if !per_second.is_finite() || per_second <= 0.0 {
         return "0/s".to_owned();
     }
@@ -50,7 +50,7 @@ fn trimmed(number: &str) -> &str {
 }
 
 /// A duration to three digits; a quantile among arrivals without a complete reply is `no reply`.
-pub fn quantile(quantile: Quantile) -> String {
+pub(super) fn quantile(quantile: Quantile) -> String {
     match quantile {
         Quantile::Finite(time) => humane_duration(time),
         Quantile::Unbounded => "no reply".to_owned(),
@@ -58,7 +58,7 @@ pub fn quantile(quantile: Quantile) -> String {
 }
 
 /// Milliseconds since 1970 as a date and a time of day in UTC, to the second.
-pub fn date(unix_ms: u64) -> String {
+pub(super) fn date(unix_ms: u64) -> String {
     let mut text = String::new();
     stamp::write_rfc3339(unix_ms / 1000 * 1000, &mut text);
     text.replace('T', " ").replace(".000Z", " UTC")
@@ -66,7 +66,7 @@ pub fn date(unix_ms: u64) -> String {
 
 /// `text` in one line of visible characters: escape sequences, control characters and those that turn the direction of
 /// writing or show nothing are taken out, and runs of white space become one space. Safe on any terminal.
-pub fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
@@ -85,7 +85,7 @@ pub fn clean(text: &str) -> String {
 }
 
 /// `text` without what is not visible, its spaces as they are: for lines whose cells are clean already.
-pub fn visible(text: &str) -> String {
+pub(super) fn visible(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() && !is_unseen(*c)).collect()
 }
 
@@ -111,7 +111,7 @@ fn is_unseen(c: char) -> bool {
 
 /// How many columns `text` takes at most on a terminal: beyond the alphabets of Europe and the Near East, punctuation and
 /// lines, each character may take two.
-pub fn columns(text: &str) -> usize {
+pub(super) fn columns(text: &str) -> usize {
     text.chars().map(columns_of).sum()
 }
 
@@ -123,7 +123,7 @@ fn columns_of(c: char) -> usize {
 }
 
 /// `text` cut to `most` columns; a cut one ends in `…`.
-pub fn clip(text: &str, most: usize) -> String {
+pub(super) fn clip(text: &str, most: usize) -> String {
     if columns(text) <= most {
         return text.to_owned();
     }

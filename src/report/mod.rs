@@ -8,7 +8,7 @@ mod assessment;
 mod failures;
 mod figures;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod hints;
 mod humane;
 pub mod progress;

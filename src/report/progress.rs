@@ -92,7 +92,9 @@ impl Recent {
 /// By nearest rank over complete replies and then those without.
 fn p95(cells: &[&Cell]) -> Option<Quantile> {
     let mut replies = Sparse::default();
-    cells.iter().for_each(|cell| replies.merge(&cell.response));
+    for cell in cells {
+        replies.merge(&cell.response);
+    }
     let without: u64 = cells
         .iter()
         .map(|cell| [cell.incomplete, cell.dropped, cell.abandoned].map(u64::from).iter().sum::<u64>())

@@ -145,31 +145,31 @@ mod tests {
 
     use super::*;
 
-    fn expect(pointers: &str, want: Value, result: &str, captured: Option<&str>) -> Result<(), String> {
-        let expectation = Expectation::parse(pointers, &want).unwrap();
+    fn expect(pointers: &str, want: &Value, result: &str, captured: Option<&str>) -> Result<(), String> {
+        let expectation = Expectation::parse(pointers, want).unwrap();
         expectation.check(&Answer::parse(result.as_bytes()), captured).map_err(|failure| failure.group)
     }
 
     #[test]
     fn a_value_is_found_in_structured_content_then_meta_then_text() {
         let all = r#"{"content":[{"type":"text","text":"{\"id\":\"text\"}"}],"_meta":{"id":"meta"},"structuredContent":{"id":"structured"}}"#;
-        assert_eq!(expect("/id", json!("structured"), all, None), Ok(()));
+        assert_eq!(expect("/id", &json!("structured"), all, None), Ok(()));
         let two = r#"{"content":[{"type":"text","text":"{\"id\":\"text\"}"}],"_meta":{"id":"meta"}}"#;
-        assert_eq!(expect("/id", json!("meta"), two, None), Ok(()));
+        assert_eq!(expect("/id", &json!("meta"), two, None), Ok(()));
         let one = r#"{"content":[{"type":"text","text":"Created"},{"type":"text","text":" {\"id\":\"text\"}"}]}"#;
-        assert_eq!(expect("/id", json!("text"), one, None), Ok(()));
+        assert_eq!(expect("/id", &json!("text"), one, None), Ok(()));
     }
 
     #[test]
     fn what_is_missing_null_or_different_is_named() {
         let result = r#"{"structuredContent":{"id":7,"status":null,"amount":"12.50"}}"#;
-        assert_eq!(expect("/status", json!({"present": true}), result, None), Err("/status is missing".into()));
-        assert_eq!(expect("/status|/id", json!({"present": true}), result, None), Ok(()));
-        assert_eq!(expect("/id", json!({"captured": true}), result, Some("7")), Ok(()));
-        let other = expect("/id", json!({"captured": true}), result, Some("8"));
+        assert_eq!(expect("/status", &json!({"present": true}), result, None), Err("/status is missing".into()));
+        assert_eq!(expect("/status|/id", &json!({"present": true}), result, None), Ok(()));
+        assert_eq!(expect("/id", &json!({"captured": true}), result, Some("7")), Ok(()));
+        let other = expect("/id", &json!({"captured": true}), result, Some("8"));
         assert_eq!(other, Err("/id is not the value asked for".into()));
-        assert_eq!(expect("/amount", json!("12.5"), result, None), Err("/amount is not \"12.5\"".into()));
-        assert_eq!(expect("/id", json!(7), "not json", None), Err("/id is missing".into()));
+        assert_eq!(expect("/amount", &json!("12.5"), result, None), Err("/amount is not \"12.5\"".into()));
+        assert_eq!(expect("/id", &json!(7), "not json", None), Err("/id is missing".into()));
     }
 
     #[test]

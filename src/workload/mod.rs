@@ -94,11 +94,11 @@ impl Workload {
         // The word that chose the operation is spent, here as there.
         mixes[usize::from(arrival.flow.0)].pick(random);
         let compiled = &operations[usize::from(choice.operation.0)];
-        let captured = compiled.needs.and_then(|(capture, _)| captures.draw(capture, random)).map(Box::from);
-        let mut source = Source { random, arrival, identity, captured: captured.as_deref() };
+        let drawn = compiled.needs.and_then(|(capture, _)| captures.draw(capture, random)).map(Box::from);
+        let mut source = Source { random, arrival, identity, captured: drawn.as_deref() };
         let arguments = compiled.template.render(&mut source);
         let id = FIRST_CALL_ID + arrival.sequence * mixes.len() as u64 + u64::from(arrival.flow.0);
-        Call { operation: choice.operation, id, arguments, captured }
+        Call { operation: choice.operation, id, arguments, captured: drawn }
     }
 
     /// Reads what the reply to `call` teaches: checks its expectations, keeps its captured values. A reply that was ok on
@@ -161,7 +161,7 @@ mod tests {
     fn of(workload: &mut Workload, operation: u16) -> u64 {
         let mut captures = workload.captures();
         captures.keep(CaptureId(0), "any");
-        (0..).find(|n| workload.choose(&arrival(*n), &captures).operation == OperationId(operation)).unwrap()
+        (0..1000).find(|n| workload.choose(&arrival(*n), &captures).operation == OperationId(operation)).unwrap()
     }
 
     fn make(workload: &mut Workload, arrival: &Arrival, captures: &Captures) -> (Choice, Call) {

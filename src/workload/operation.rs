@@ -45,8 +45,8 @@ impl Compiled {
     }
 
     fn compile(operation: &Operation, all: &[Operation], captures: &[String]) -> Result<Self, String> {
-        let (template, captured) = Template::compile(&operation.arguments)?;
-        let needs = captured.map(|name| needed(&name, operation, all, captures)).transpose()?;
+        let (template, used) = Template::compile(&operation.arguments)?;
+        let needs = used.map(|name| needed(&name, operation, all, captures)).transpose()?;
         let expectations: Vec<_> =
             operation.expect.iter().map(|(at, want)| Expectation::parse(at, want)).collect::<Result<_, _>>()?;
         if needs.is_none() && expectations.iter().any(|e| e.want == Want::Captured) {

@@ -7,6 +7,9 @@ use super::super::humane::{clean, clip, columns, visible};
 /// How wide a page is.
 pub(super) const WIDTH: usize = 80;
 
+/// No paragraph is much longer, whatever a file says.
+const MOST_LINES: usize = 10;
+
 /// How marks are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
@@ -87,7 +90,8 @@ impl<'a> Page<'a> {
     pub(super) fn paragraph(&mut self, label: &str, text: &str) -> fmt::Result {
         let mut label = visible(label);
         let indent = columns(&label);
-        for line in wrap(&clean(text), WIDTH - indent) {
+        let most = WIDTH - indent;
+        for line in wrap(&clip(&clean(text), MOST_LINES * most), most) {
             writeln!(self.out, "{label}{line}")?;
             label = " ".repeat(indent);
         }
@@ -95,22 +99,40 @@ impl<'a> Page<'a> {
     }
 }
 
-/// `text` in lines of at most `most` columns, broken between words; a longer word is cut.
+/// `text` in lines of at most `most` columns, broken between words; a word that is longer than a line is broken too.
 fn wrap(text: &str, most: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::new();
+    let mut lines = vec![String::new()];
     for word in text.split(' ').filter(|word| !word.is_empty()) {
-        let word = clip(word, most);
-        if !line.is_empty() && columns(&line) + 1 + columns(&word) > most {
-            lines.push(std::mem::take(&mut line));
+        let line = lines.len() - 1;
+        let room = !lines[line].is_empty() && columns(&lines[line]) + 1 + columns(word) <= most;
+        if room {
+            lines[line].push(' ');
+            lines[line].push_str(word);
+            continue;
         }
-        if !line.is_empty() {
-            line.push(' ');
+        let mut pieces = pieces(word, most);
+        if lines[line].is_empty() {
+            lines[line] = pieces.remove(0);
         }
-        line.push_str(&word);
+        lines.append(&mut pieces);
     }
-    lines.push(line);
     lines
+}
+
+/// A word in pieces of at most `most` columns, at least one.
+fn pieces(word: &str, most: usize) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut used = 0;
+    for c in word.chars() {
+        let wide = columns(c.encode_utf8(&mut [0; 4]));
+        if used + wide > most {
+            pieces.push(String::new());
+            used = 0;
+        }
+        used += wide;
+        pieces.last_mut().expect("there is at least one piece").push(c);
+    }
+    pieces
 }
 
 #[cfg(test)]
@@ -124,9 +146,9 @@ mod tests {
     }
 
     #[test]
-    fn words_are_wrapped_beside_their_label_and_long_ones_cut() {
+    fn words_are_wrapped_beside_their_label_and_long_ones_broken() {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrap("a verylongword b", 6), ["a", "veryl…", "b"]);
+        assert_eq!(wrap("a verylongword b", 6), ["a", "verylo", "ngword", "b"]);
         assert_eq!(wrap("", 6), [""]);
         let text = page(false, |page| page.paragraph("  - ", &"word ".repeat(20)));
         assert!(text.starts_with("  - word") && text.lines().nth(1).unwrap().starts_with("    word"), "{text}");

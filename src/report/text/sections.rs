@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::super::humane::{clean, clip, count, counted, date, percent, quantile, rate};
-use super::super::{Assessment, Distribution, End, FailureKind, Grade, MEASURES, Report, Row};
+use super::super::{Assessment, Distribution, End, FailureKind, MEASURES, Report, Row};
 use super::page::{Mood, Page, WIDTH};
 use super::table::Table;
 use crate::measure::Quantile;
@@ -57,7 +57,7 @@ pub(super) fn objectives(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Resul
     }
     let mut table = Table::new(10, &["objective", "observed", "of allowance used"]);
     for finding in findings {
-        table.row(vec![finding.objective.to_string(), observed(finding), used(finding)]);
+        table.row(&[finding.objective.to_string(), observed(finding), used(finding)]);
     }
     page.heading("OBJECTIVES")?;
     for (place, line) in table.lines().iter().enumerate() {
@@ -102,7 +102,7 @@ pub(super) fn overall(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
     ] {
         let share =
             if overall.scheduled > 0 { percent(number as f64 / overall.scheduled as f64) } else { String::new() };
-        counts.row(vec![name.to_owned(), count(number), share]);
+        counts.row(&[name.to_owned(), count(number), share]);
     }
     let success = overall.success_rate.map_or_else(|| NOTHING.to_owned(), percent);
     let mut rates = Table::new(0, &["success rate", &success]).left(&[1]);
@@ -119,7 +119,7 @@ pub(super) fn overall(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
         ("last answer", format!("{} later", humane_duration(overall.drain))),
         ("warm-up", warmup(report)),
     ] {
-        rates.row(vec![name.to_owned(), value]);
+        rates.row(&[name.to_owned(), value]);
     }
     page.heading("OVERALL")?;
     for (left, right) in counts.lines().iter().zip(rates.lines()) {
@@ -131,23 +131,22 @@ pub(super) fn overall(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
 fn warmup(report: &Report<'_>) -> String {
     match report.overall.warmup {
         none if none.is_zero() => "none".to_owned(),
-        warmup => format!(
-            "{} before, {} kept apart",
-            humane_duration(warmup),
-            counted(report.overall.warmup_scheduled, "arrival")
-        ),
+        warmup => format!("{}, {} apart", humane_duration(warmup), counted(report.overall.warmup_scheduled, "arrival")),
     }
 }
 
 /// Response time beside service time, and the two lags.
 pub(super) fn times(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
     let times = &report.times;
+    if report.measured.ended() == 0 {
+        return Ok(());
+    }
     let columns = [&times.response, &times.service, &times.dispatch_lag, &times.pacing_lag];
     let mut table = Table::new(2, &["", "response time", "service time", "dispatch lag", "pacing lag"]);
-    table.row(["", "due to done", "sent to done", "due to sent", "due to taken"].map(str::to_owned).to_vec());
+    table.row(&["", "due to done", "sent to done", "due to sent", "due to taken"].map(str::to_owned));
     for (place, measure) in MEASURES.iter().enumerate() {
         let cells = columns.iter().map(|column| cell(column, place));
-        table.row(std::iter::once((*measure).to_owned()).chain(cells).collect());
+        table.row(&std::iter::once((*measure).to_owned()).chain(cells).collect::<Vec<_>>());
     }
     page.heading("TIMES")?;
     for line in table.lines() {
@@ -165,7 +164,7 @@ pub(super) fn times(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
             .map_or_else(String::new, |longest| format!(" The longest reply took {}.", humane_duration(longest)));
         page.paragraph(
             "  ",
-            &format!("no reply: reached by {without} without a complete reply, above every bound.{longest}"),
+            &format!("no reply: it falls among the {without} without a complete reply, above every bound.{longest}"),
         )?;
     }
     Ok(())
@@ -180,13 +179,13 @@ pub(super) fn rows(heading: &str, kind: &str, rows: &[Row], page: &mut Page<'_>)
     if rows.is_empty() {
         return Ok(());
     }
-    let mut table = Table::new(2, &[kind, "arrivals", "not ok", "ok rate", "p50", "p95", "p99", "max"]);
+    let mut table = Table::new(2, &[kind, "arrivals", "not ok", "ok rate", "p50", "p95", "p99"]);
     for row in rows {
         let at =
             |measure| MEASURES.iter().position(|m| *m == measure).map_or_else(String::new, |p| cell(&row.response, p));
         let (bad, achieved) = (count(row.bad), rate(row.achieved_rate));
         let counts = [row.name.clone(), count(row.scheduled), bad, achieved];
-        table.row(counts.into_iter().chain(["p50", "p95", "p99", "max"].map(at)).collect());
+        table.row(&[counts.as_slice(), &["p50", "p95", "p99"].map(at)].concat());
     }
     page.heading(heading)?;
     for line in table.lines() {
@@ -207,7 +206,7 @@ pub(super) fn failures(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result 
             (End::Dropped, None) => "never sent: no room in time".to_owned(),
             (_, None) => "unanswered at the end".to_owned(),
         };
-        table.row(vec![row.end.to_string(), count(row.count), percent(row.share), fault]);
+        table.row(&[row.end.to_string(), count(row.count), percent(row.share), fault]);
     }
     let lines = table.lines();
     page.heading("ERRORS")?;
@@ -215,7 +214,7 @@ pub(super) fn failures(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result 
     for (line, row) in lines[1..].iter().zip(&report.failures) {
         page.line(2, line)?;
         for kind in row.kinds.iter().take(MOST_KINDS) {
-            said(kind, page)?;
+            said(kind, report.operations.len(), page)?;
         }
         let (more, calls) = row
             .kinds
@@ -229,10 +228,12 @@ pub(super) fn failures(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result 
     Ok(())
 }
 
-fn said(kind: &FailureKind, page: &mut Page<'_>) -> fmt::Result {
-    let operations: Vec<_> = kind.operations.iter().map(|name| clip(&clean(name), 24)).collect();
+/// What they have in common, the operations where it is not all of them, and an example where it says more.
+fn said(kind: &FailureKind, operations: usize, page: &mut Page<'_>) -> fmt::Result {
     let (group, example) = (clean(&kind.group), clean(&kind.example));
-    page.paragraph("      ", &format!("{} x {group} ({})", count(kind.count), operations.join(", ")))?;
+    let names: Vec<_> = kind.operations.iter().map(|name| clip(&clean(name), 24)).collect();
+    let names = if names.len() < operations { format!(" ({})", names.join(", ")) } else { String::new() };
+    page.paragraph("      ", &format!("{} x {group}{names}", count(kind.count)))?;
     if example == group {
         return Ok(());
     }
@@ -244,19 +245,14 @@ fn said(kind: &FailureKind, page: &mut Page<'_>) -> fmt::Result {
 pub(super) fn assessment(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
     let Some(Assessment { success, success_rate, speed, mean }) = report.assessment else { return Ok(()) };
     page.heading("ASSESSMENT, over all calls, failures included")?;
-    let share = percent(success_rate);
-    let text = format!("  {share} of the arrivals ended ok (excellent from 95 %, good from 90 %)");
-    graded("success  ", success, &text, page)?;
+    let rate = format!("{} ended ok", percent(success_rate));
+    let grades = ["success", &success.to_string(), &rate, "from 95 % excellent, from 90 % good"];
+    let mut table = Table::new(2, &grades).left(&[1, 2, 3]);
     if let (Some(speed), Some(mean)) = (speed, mean) {
-        let mean = humane_duration(mean);
-        let text = format!("  {mean} on average (excellent below 200 ms, good up to 500 ms)");
-        graded("speed    ", speed, &text, page)?;
+        let mean = format!("{} on average", humane_duration(mean));
+        table.row(&["speed".to_owned(), speed.to_string(), mean, "below 200 ms excellent, to 500 ms good".to_owned()]);
     }
-    Ok(())
-}
-
-fn graded(what: &str, grade: Grade, text: &str, page: &mut Page<'_>) -> fmt::Result {
-    page.line(2, &format!("{what}{grade:<9}{text}"))
+    table.lines().iter().try_for_each(|line| page.line(2, line))
 }
 
 /// What the reader should know, and guesses at causes.
@@ -278,7 +274,9 @@ pub(super) fn run(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
     let host = &saved.host;
     let name = host.name.as_deref().map(|name| format!("{}, ", clip(&clean(name), 40))).unwrap_or_default();
     page.heading("RUN")?;
-    page.paragraph("  id        ", &format!("{}, seed {}", saved.run_id, saved.plan.seed))?;
+    page.paragraph("  id        ", &saved.run_id)?;
+    let seed = format!("{0} (--seed {0} repeats schedule and calls)", saved.plan.seed);
+    page.paragraph("  seed      ", &seed)?;
     page.paragraph("  started   ", &format!("{} by {}", date(saved.started_unix_ms), saved.program))?;
     let cpus = counted(u64::from(host.cpus), "CPU");
     page.paragraph("  host      ", &format!("{name}{} {}, {cpus}", host.os, host.arch))?;
@@ -289,13 +287,15 @@ pub(super) fn run(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
         (accounting.waiting, "waiting"),
         (accounting.in_flight, "in flight"),
     ];
-    let places: Vec<String> = places.iter().map(|(number, place)| format!("{} {place}", count(*number))).collect();
+    // Of a run that is over, nothing is waiting or in flight.
+    let known = places.iter().enumerate().filter(|(place, (number, _))| *place < 3 || *number > 0);
+    let places: Vec<String> = known.map(|(_, (number, place))| format!("{} {place}", count(*number))).collect();
     let sign = if accounting.balanced() { "=" } else { "IS NOT" };
     let sum = format!("{} scheduled {sign} {}", count(accounting.scheduled), places.join(" + "));
     page.paragraph("  accounts  ", &sum)?;
     let again = match report.file {
         Some(file) => format!("mcpace report {file}"),
-        None => "with --out FILE.json a run can be shown, judged and compared again".to_owned(),
+        None => "with --out FILE.json a run is kept, to be shown and judged again".to_owned(),
     };
     page.paragraph("  again     ", &again)
 }

@@ -29,12 +29,14 @@ impl Table {
 
     /// The same table with these columns on the left too.
     pub(super) fn left(mut self, places: &[usize]) -> Self {
-        places.iter().for_each(|place| self.aligns[*place] = Align::Left);
+        for place in places {
+            self.aligns[*place] = Align::Left;
+        }
         self
     }
 
     /// Adds a row, which must have a cell for each column.
-    pub(super) fn row(&mut self, cells: Vec<String>) {
+    pub(super) fn row(&mut self, cells: &[String]) {
         debug_assert_eq!(cells.len(), self.aligns.len(), "a cell for each column");
         self.rows.push(cells.iter().map(|cell| clean(cell)).collect());
     }
@@ -77,9 +79,9 @@ mod tests {
     #[test]
     fn columns_are_aligned_and_the_first_gives_way() {
         let mut table = Table::new(2, &["operation", "calls"]);
-        table.row(vec!["pay".into(), "12 345".into()]);
+        table.row(&["pay".into(), "12 345".into()]);
         assert_eq!(table.lines(), ["operation   calls", "pay        12 345"]);
-        table.row(vec!["x".repeat(500), "1".into()]);
+        table.row(&["x".repeat(500), "1".into()]);
         let lines = table.lines();
         assert!(lines.iter().all(|line| columns(line) == 78), "{lines:?}");
         assert!(lines[2].contains('…'));
@@ -88,7 +90,7 @@ mod tests {
     #[test]
     fn a_cell_cannot_break_its_line() {
         let mut table = Table::new(0, &["a", "b"]).left(&[1]);
-        table.row(vec!["one\ntwo\u{1b}[31m".into(), "x".into()]);
+        table.row(&["one\ntwo\u{1b}[31m".into(), "x".into()]);
         assert_eq!(table.lines(), ["a        b", "one two  x"]);
     }
 }
