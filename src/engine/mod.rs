@@ -11,6 +11,8 @@ mod expected;
 mod lane;
 mod pace;
 mod schedule;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::ops::ControlFlow;
@@ -249,16 +251,5 @@ impl Collector {
         self.summary.due = Some(due.sum());
         self.summary.until = until;
         Ended { summary: self.summary, lost_lanes: lanes.into_iter().filter_map(Result::err).collect() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn room_is_shared_out_to_the_last_place() {
-        let shares: Vec<_> = (0..3).map(|index| share_of_room(10, index, 3)).collect();
-        assert_eq!(shares, [4, 3, 3]);
     }
 }

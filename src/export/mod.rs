@@ -442,6 +442,10 @@ mod tests {
     fn lingering_ends_with_the_scrape_of_the_final_values_and_not_before() {
         let exporter = exporter();
         scrape(&exporter);
+        // The client has its answer a moment before the exporter has noted that.
+        while lock(&exporter.shared.scrapes).patience().is_zero() {
+            std::thread::yield_now();
+        }
         publish(&exporter, RunState::Ended, &summary(10));
         assert!(!exporter.linger(None, || true), "the values before the last were scraped, and it was cut short");
         assert!(!exporter.linger(Some(Duration::ZERO), || false));

@@ -275,7 +275,9 @@ fn comparison_of(text: &str, unit: Unit) -> Result<(Comparison, &str), &'static 
 fn bound_of(text: &str, unit: Unit, comparison: Comparison) -> Result<Bound, &'static str> {
     match unit {
         Unit::Time => {
-            let time = parse_duration(text).ok().filter(|time| !time.is_zero());
+            // A bare number would be seconds elsewhere; here most who write one mean milliseconds.
+            let has_unit = text.parse::<f64>().is_err();
+            let time = parse_duration(text).ok().filter(|time| has_unit && !time.is_zero());
             time.map(Bound::Time).ok_or("a duration with its unit, more than zero")
         }
         Unit::Rate => {
