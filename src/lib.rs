@@ -5,9 +5,24 @@
 //!
 //! | layer | module | its one idea |
 //! |---|---|---|
-//! | 0 | [`time`] | moments since the run began, rates, durations |
+//! | 0 | [`time`] | moments since the run began, rates, durations: as values and as text |
+//! | 0 | `stamp` | an instant of the wall clock as RFC 3339 text |
 //! | 0 | [`outcome`] | how a call ended, and whose fault that was |
 //! | 1 | [`arrival`] | WHEN: a schedule that never looks at a clock |
+//! | 1 | [`workload`] | WHAT: the call for an arrival, and what its reply teaches |
+//! | 1 | [`mcp`] | THE WIRE: MCP in bytes, without I/O |
+//! | 1 | [`measure`] | HOW LONG: from samples to a summary |
+//! | 2 | [`verdict`] | ENOUGH? from promises and a summary to a verdict |
+//! | 2 | [`plan`] | what the user asked for, checked, and stored in every result |
+//! | 3 | [`driver`] | TO WHOM: the only code that speaks a protocol's client side |
+//! | 3 | `server` | the bundled payments server, which knows nothing of the generator |
+//! | 4 | [`engine`] | DO IT: lanes that send what is due and never wait for an answer |
+//! | 4 | [`report`] | SAY SO: a run and its judgement, for readers |
+//! | 4 | [`export`] | the same for Prometheus, while the run goes on |
+//! | 5 | [`cli`] | flags in, an exit code out |
+//!
+//! A module knows modules of lower layers only, but for workload, which knows arrival. Nothing else about the crate's
+//! shape is a matter of taste either: ARCHITECTURE.md has the rules, `tests/architecture.rs` enforces them.
 
 pub mod arrival;
 pub mod cli;

@@ -68,9 +68,9 @@ pub fn main() -> Exit {
         Command::Serve(args) => serve::serve_payments(&args),
         Command::Report(args) => report::report(&args, &cli.log),
         Command::Completions { shell } => {
-            let command = &mut <Cli as clap::CommandFactory>::command();
-            clap_complete::generate(shell, command, "mcpace", &mut std::io::stdout());
-            Ok(Exit::Pass)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut <Cli as clap::CommandFactory>::command(), "mcpace", &mut script);
+            results::write(&script).map(|()| Exit::Pass)
         }
     };
     ended.unwrap_or_else(|failure| failure.tell())

@@ -1,6 +1,5 @@
-//! The report on stdout.
+//! Results on stdout.
 
-use std::fmt::Write as _;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
@@ -25,14 +24,19 @@ pub(super) fn print(
         Some(file) => report.saved_in(file),
         None => report,
     };
-    let mut out = std::io::stdout().lock();
     let mut page = String::new();
-    let format = Text::new(Style { colour: log.colours(&out) });
-    format.write(&report, &mut page).or_else(|_| writeln!(page)).map_err(Failure::usage)?;
-    match out.write_all(page.as_bytes()).and_then(|()| out.flush()) {
+    let format = Text::new(Style { colour: log.colours(&std::io::stdout()) });
+    format.write(&report, &mut page).map_err(|why| Failure::new(Exit::Unwritten, why))?;
+    write(page.as_bytes()).map(|()| judgement.verdict())
+}
+
+/// Writes a result to stdout.
+pub(super) fn write(result: &[u8]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(result).and_then(|()| out.flush()) {
         // Whoever read it has seen enough.
-        Err(why) if why.kind() == ErrorKind::BrokenPipe => Ok(judgement.verdict()),
-        Err(why) => Err(Failure::new(Exit::Unwritten, anyhow!("failed to write the report to stdout: {why}"))),
-        Ok(()) => Ok(judgement.verdict()),
+        Err(why) if why.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(why) => Err(Failure::new(Exit::Unwritten, anyhow!("failed to write the result to stdout: {why}"))),
+        Ok(()) => Ok(()),
     }
 }

@@ -28,7 +28,7 @@ pub trait Driver {
     /// [`Reply`] with another outcome than ok, never an error. Dropping the future gives the call up.
     fn call(&self, call: &Call) -> impl Future<Output = Reply>;
 
-    /// Gives up connections that have been idle for too long; called about once a second.
+    /// Gives up connections that have been idle for too long; called about twice a second.
     fn tidy(&self);
 
     /// Connections open at present: those in use and those kept for the next call.

@@ -65,7 +65,9 @@ pub enum PreflightError {
         what: String,
     },
     /// 401 or 403.
-    #[error("be let in at {url}: {what}: give credentials with --bearer-token-file or --header")]
+    #[error(
+        "be let in at {url}: {what}: this version sends no credentials; use an entrance that needs none, or a proxy that adds them"
+    )]
     Auth {
         /// The target.
         url: String,

@@ -131,7 +131,7 @@ fn what_cannot_be_agreed_with_is_named_with_the_way_out() {
         (send(http("200 OK", "text/html", "<html>")), "speak MCP with", "are port and path right?"),
         (send(http("404 Not Found", "text/plain", "")), "speak MCP with", "most servers have it at /mcp"),
         (send(http("405 Method Not Allowed", "text/plain", "")), "speak MCP with", "most servers have it at /mcp"),
-        (send(http("401 Unauthorized", JSON, "{}")), "be let in at", "--bearer-token-file or --header"),
+        (send(http("401 Unauthorized", JSON, "{}")), "be let in at", "or a proxy that adds them"),
         (send(http("403 Forbidden", "text/plain", "Host not allowed")), "be let in at", "often localhost"),
         (send(http("421 Misdirected Request", "text/plain", "Invalid Host header")), "be let in at", "often localhost"),
         (send(http("503 Busy", JSON, &rpc_error(-32603))), "open a session at", "refused to initialize: -32603 m"),

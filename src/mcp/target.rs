@@ -57,7 +57,7 @@ impl FromStr for Target {
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(end);
         if authority.contains('@') {
-            return Err(bad("credentials do not belong into a URL: give them with --header or --bearer-token-file"));
+            return Err(bad("credentials do not belong into a URL, where logs show them: leave them out"));
         }
         let path = if rest.starts_with('/') { "" } else { DEFAULT_PATH };
         let uri: Uri = format!("{scheme}://{authority}{path}{rest}").parse().map_err(|_| bad("it is no valid URL"))?;

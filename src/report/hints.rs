@@ -128,7 +128,7 @@ fn host_guard(report: &Report<'_>) -> Option<String> {
 fn credentials(report: &Report<'_>) -> Option<String> {
     let refused = kinds(report, Outcome::AuthError).any(|kind| !is_host_guard(kind));
     refused.then(|| {
-        "The server answered 401 or 403. Give credentials with --bearer-token-file or --header, and see that they do not \
+        "The server answered 401 or 403. This version sends no credentials. Where others did get in, see that they do not \
          expire during the run."
             .to_owned()
     })
