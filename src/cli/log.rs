@@ -23,9 +23,9 @@ pub(super) struct LogArgs {
 }
 
 impl LogArgs {
-    /// Whether progress may be shown on stderr.
+    /// Whether progress may be shown on stderr: on a terminal that shows nothing else.
     pub(super) fn shows_progress(&self) -> bool {
-        !self.quiet && std::io::stderr().is_terminal()
+        !self.quiet && self.verbose == 0 && std::io::stderr().is_terminal()
     }
 
     /// Whether what is written to `stream` may be coloured.

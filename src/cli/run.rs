@@ -33,6 +33,7 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let bounds = export::bounds(&plan.objectives);
     let watch = Watch::begin(&plan, &objectives, &identity, &bounds, args, log)?;
     let session = Session::open(&plan, &signals)?;
+    tracing::info!("run {} begins, seed {}", identity.run_id, plan.seed);
     let setup = Setup { identity, bounds, stop };
     let ended = drive(&plan, &setup, &session, &watch)?;
     session.close();

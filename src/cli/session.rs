@@ -38,6 +38,9 @@ impl Session {
                 exit = signals.arrival() => Err(Failure::new(exit, anyhow!("stopped before anything was sent"))),
             }
         })?;
+        let revision = negotiated.revision.map_or_else(|| "JSON-RPC".to_owned(), |revision| format!("MCP {revision}"));
+        let session = if negotiated.session.is_some() { "in a session" } else { "without a session" };
+        tracing::info!("{} speaks {revision} {session}", plan.target);
         for warning in &negotiated.warnings {
             tracing::warn!("{warning}");
         }

@@ -58,6 +58,7 @@ impl<'a> Watch<'a> {
     /// Shows how the run stands.
     pub(super) fn show(&self, summary: &Summary, now: Moment) {
         self.publish(summary, now, state(summary, now));
+        tracing::debug!(at = ?now.since(Moment::ZERO), accounts = ?summary.accounting(), levels = ?summary.gauges);
         if self.progress {
             let total = self.plan.flows.iter().map(|flow| flow.total).sum();
             let goal = Goal { duration: self.plan.scheduled_duration(), total };

@@ -64,9 +64,7 @@ impl<D: Driver + 'static> Lane<'_, D> {
             let desk = Rc::clone(&self.desk);
             tokio::select! {
                 biased;
-                stopped = self.stop.changed() => if stopped.is_err() || *self.stop.borrow() {
-                    return self.drain(&mut timer).await;
-                },
+                _ = self.stop.wait_for(|stopped| *stopped) => return self.drain(&mut timer).await,
                 waited = timer.until(wake) => waited?,
                 () = desk.idle(), if self.schedule.peek().is_none() => {}
             }

@@ -145,6 +145,16 @@ fn a_run_that_is_stopped_leaves_nothing_unaccounted_for() {
 }
 
 #[test]
+fn a_run_that_was_stopped_before_it_began_sends_next_to_nothing() {
+    let plan = plan("1000/s for 1h", |_| {});
+    let identity = RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 };
+    let setup = Setup { identity, bounds: Bounds::default(), stop: Stop::new() };
+    setup.stop.now();
+    let ended = run(&plan, &setup, |clock| Scripted { manner: Manner::Prompt, clock, calls: Cell::new(0) }, carry_on);
+    assert!(accounts(&ended.unwrap()).scheduled < 60_000);
+}
+
+#[test]
 fn a_call_that_panics_is_abandoned_and_the_run_goes_on() {
     let ended = go(&plan("1000/s for 100ms", |_| {}), Manner::Broken, carry_on);
     let accounting = accounts(&ended);
