@@ -64,7 +64,7 @@ impl<D: Driver + 'static> Lane<'_, D> {
             let desk = Rc::clone(&self.desk);
             tokio::select! {
                 biased;
-                _ = self.stop.wait_for(|stopped| *stopped) => return self.drain(&mut timer).await,
+                () = stopped(&mut self.stop) => return self.drain(&mut timer).await,
                 waited = timer.until(wake) => waited?,
                 () = desk.idle(), if self.schedule.peek().is_none() => {}
             }
@@ -137,6 +137,11 @@ impl<D: Driver + 'static> Lane<'_, D> {
             self.desk.hand_over();
         }
     }
+}
+
+/// Waits until the run is stopped: before now, now, or never.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|stopped| *stopped).await);
 }
 
 /// What recurs in a lane's life.
