@@ -1,6 +1,6 @@
 //! From a draft to a plan: every rule that involves more than one value, and every fault at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -207,20 +207,37 @@ fn check_workload(operations: &[Operation], flows: &[Flow], faults: &mut Faults)
         faults.note("more than 65535 operations or flows: leave some out");
         return;
     }
-    let identity = RunIdentity { run_id: String::new(), started_unix_ms: 0 };
-    for place in 0..operations.len() {
-        // The one under test first, the others bare: they are there only for what they capture.
-        let bare = |o: &Operation| Operation {
-            arguments: serde_json::json!({}),
-            expect: std::collections::BTreeMap::new(),
-            ..o.clone()
-        };
-        let mut alone: Vec<_> = operations.iter().map(bare).collect();
-        alone[place] = operations[place].clone();
-        if let Err(why) = Workload::new(&alone, Vec::new(), 0, identity.clone()) {
-            faults.note(why);
+    for operation in operations {
+        for part in parts(operation) {
+            // The others are there for what they capture only.
+            let others = operations.iter().filter(|other| other.name != operation.name).map(bare);
+            let all: Vec<_> = std::iter::once(part).chain(others).collect();
+            let identity = RunIdentity { run_id: String::new(), started_unix_ms: 0 };
+            if let Err(why) = Workload::new(&all, Vec::new(), 0, identity) {
+                faults.note(why);
+            }
         }
     }
+}
+
+/// The operation without what can be wrong in it.
+fn bare(operation: &Operation) -> Operation {
+    Operation { arguments: serde_json::json!({}), expect: BTreeMap::new(), ..operation.clone() }
+}
+
+/// The operation taken apart, so that one fault does not hide the next: its arguments, and each expectation alone beside
+/// arguments that carry the captured value which it may ask for.
+fn parts(operation: &Operation) -> Vec<Operation> {
+    let used = captured(&operation.arguments);
+    let carrying = used.map_or_else(|| serde_json::json!({}), |name| serde_json::json!({"id": {"captured": name}}));
+    let alone = Operation { expect: BTreeMap::new(), ..operation.clone() };
+    let expecting = operation.expect.iter().map(|(at, want)| Operation {
+        arguments: carrying.clone(),
+        capture: BTreeMap::new(),
+        expect: BTreeMap::from([(at.clone(), want.clone())]),
+        ..operation.clone()
+    });
+    std::iter::once(alone).chain(expecting).collect()
 }
 
 fn check_objectives(objectives: &[Objective], flows: &[String], operations: &[Operation], faults: &mut Faults) {
@@ -250,5 +267,58 @@ fn check_run(run: &Run, flows: &[Flow], faults: &mut Faults) {
             crate::time::format_duration(run.warmup),
             crate::time::humane_duration(longest),
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn faults(draft: Draft) -> Vec<String> {
+        draft.check(1, Faults::default()).unwrap_err().0
+    }
+
+    #[test]
+    fn one_fault_of_an_operation_does_not_hide_the_next() {
+        let operation = Operation {
+            name: "refund".into(),
+            tool: "refund".into(),
+            arguments: json!({"amount": {"uniform": [3, 1]}}),
+            capture: BTreeMap::new(),
+            expect: BTreeMap::from([("status".into(), json!(1)), ("/id".into(), json!({"captured": true}))]),
+        };
+        let flow = FlowDraft { mix: vec![("refund".into(), 1.0)], ..FlowDraft::default() };
+        let found = faults(Draft { flows: vec![flow], operations: vec![operation], ..Draft::default() });
+        assert_eq!(
+            found,
+            [
+                "operation `refund`: arguments.amount: uniform [3,1] is not two numbers, the lower first: [1.0, 10.0]",
+                "operation `refund`: expects the captured value, but its arguments carry none",
+                "operation `refund`: `status` is not a JSON pointer: write it as /field or /outer/inner",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_burst_without_a_bucket_too_many_lanes_and_a_warm_up_without_end_are_refused() {
+        let flow = FlowDraft { burst: NonZeroU32::new(3), ..FlowDraft::default() };
+        let found = faults(Draft { flows: vec![flow], ..Draft::default() });
+        assert!(found[0].contains("a burst of 3 needs a token bucket"), "{found:?}");
+        let (lanes, concurrent) = (NonZeroU32::new(3), NonZeroU32::new(2));
+        let found = faults(Draft { lanes, concurrent, ..Draft::default() });
+        assert_eq!(found, ["3 lanes share 2 calls in flight: give no more lanes than that"]);
+        let found = faults(Draft { warmup: Some(Duration::from_secs(10)), ..Draft::default() });
+        assert_eq!(found, ["a warm-up of 10s leaves nothing of the 10.0 s to judge: give a shorter one"]);
+    }
+
+    #[test]
+    fn without_a_word_it_is_a_thousand_payments_at_a_hundred_a_second() {
+        let plan = Draft::default().check(7, Faults::default()).unwrap();
+        assert_eq!(plan.target.to_string(), "http://localhost:8000/mcp");
+        assert_eq!((plan.flows[0].total, plan.flows[0].arrivals), (Some(1000), Process::Poisson));
+        assert_eq!((plan.seed, plan.run.concurrent.get(), plan.run.timeout.as_secs()), (7, 10_000, 30));
+        assert_eq!(plan.objectives, verdict::default_objectives());
     }
 }
