@@ -1,6 +1,6 @@
 //! The variables that the program listens to, and their place between flags and plan file.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ pub(super) fn read(variable: impl Fn(&str) -> Option<String>) -> Result<(Draft, 
         timeout: duration("LOAD_TEST_TIMEOUT", given("LOAD_TEST_TIMEOUT"))?,
         ..Draft::default()
     };
-    let load = Load { total: number("LOAD_TEST_TOTAL", given("LOAD_TEST_TOTAL"))?, ..Load::default() };
+    let total = number::<NonZeroU64>("LOAD_TEST_TOTAL", given("LOAD_TEST_TOTAL"))?;
+    let load = Load { total: total.map(NonZeroU64::get), ..Load::default() };
     Ok((draft, FlowDraft { load, ..FlowDraft::default() }))
 }
 
@@ -53,7 +54,9 @@ mod tests {
 
     #[test]
     fn a_fault_names_its_variable() {
-        let fault = read(|name| (name == "LOAD_TEST_TOTAL").then(|| "many".to_owned())).unwrap_err();
-        assert_eq!(fault, "LOAD_TEST_TOTAL=many is not a whole number from 1 up");
+        for value in ["many", "0", "-1"] {
+            let fault = read(|name| (name == "LOAD_TEST_TOTAL").then(|| value.to_owned())).unwrap_err();
+            assert_eq!(fault, format!("LOAD_TEST_TOTAL={value} is not a whole number from 1 up"));
+        }
     }
 }

@@ -40,6 +40,16 @@ pub enum PreflightError {
         /// What went wrong.
         why: String,
     },
+    /// A connection, but no encryption on it that can be trusted.
+    #[error(
+        "reach {url}: {why}: does it speak https there, with a certificate that this machine trusts (SSL_CERT_FILE)?"
+    )]
+    Tls {
+        /// The target.
+        url: String,
+        /// What went wrong.
+        why: String,
+    },
     /// No connection, for want of something here.
     #[error("open a connection to {url}: {why}: this machine ran out of it; raise its limit (ulimit -n for files)")]
     NoLocalResource {
@@ -291,6 +301,7 @@ impl Preflight<'_> {
             let (url, why) = (self.url(), none.failure.group);
             match none.outcome {
                 Outcome::NoLocalResource => PreflightError::NoLocalResource { url, why },
+                _ if why.starts_with("TLS") => PreflightError::Tls { url, why },
                 _ => PreflightError::Unreachable { url, why },
             }
         })?;

@@ -50,8 +50,11 @@ impl<D: Driver + 'static> Lane<'_, D> {
     async fn work(&mut self) -> io::Result<Option<Moment>> {
         let mut timer = Timer::new(self.clock)?;
         let mut pulse = Pulse::new(self.economical(Moment::ZERO));
+        // While the runtime has one timer that is due soon, the timeout of a call is no news to its event loop; without, each
+        // would cost a system call.
+        let mut anchor = tokio::time::interval(HAND_OVER);
         loop {
-            self.dispatch().await;
+            let all_taken = self.dispatch();
             if self.schedule.peek().is_none() && self.desk.is_idle() {
                 return Ok(None);
             }
@@ -60,40 +63,40 @@ impl<D: Driver + 'static> Lane<'_, D> {
                 pulse.next(now, self.economical(now));
                 self.desk.hand_over();
             }
-            let wake = self.wake(&mut pulse, now);
+            if !all_taken && !*self.stop.borrow() {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let wake = self.wake(&pulse, now);
             let desk = Rc::clone(&self.desk);
             tokio::select! {
                 biased;
                 () = stopped(&mut self.stop) => return self.drain(&mut timer).await,
                 waited = timer.until(wake) => waited?,
+                _ = anchor.tick() => {}
                 () = desk.idle(), if self.schedule.peek().is_none() => {}
             }
         }
     }
 
-    /// Takes every arrival that is due.
-    async fn dispatch(&mut self) {
-        loop {
-            for _ in 0..SLICE {
-                let now = self.clock.now();
-                if self.schedule.peek().is_none_or(|next| next.intended > now) {
-                    self.desk.drop_expired(now);
-                    return;
-                }
-                if let Some(arrival) = self.schedule.next() {
-                    self.due += 1;
-                    self.desk.take(arrival, now);
-                }
+    /// Takes what is due, at most a slice of it; says whether that was all.
+    fn dispatch(&mut self) -> bool {
+        for _ in 0..SLICE {
+            let now = self.clock.now();
+            if self.schedule.peek().is_none_or(|next| next.intended > now) {
+                self.desk.drop_expired(now);
+                return true;
             }
-            if *self.stop.borrow() {
-                return;
+            if let Some(arrival) = self.schedule.next() {
+                self.due += 1;
+                self.desk.take(arrival, now);
             }
-            tokio::task::yield_now().await;
         }
+        false
     }
 
     /// When to wake next: for the next arrival, for one that has waited too long, or to hand over.
-    fn wake(&self, pulse: &mut Pulse, now: Moment) -> Moment {
+    fn wake(&self, pulse: &Pulse, now: Moment) -> Moment {
         let next = self.schedule.peek().map_or(Moment::FAR, |next| next.intended);
         let paced = if pulse.economical { next.max(Moment::from_nanos(now.as_nanos() + QUANTUM)) } else { next };
         paced.min(self.desk.next_expiry()).min(pulse.hand_over)

@@ -307,7 +307,7 @@ mod tests {
         let found = faults(Draft { flows: vec![flow], ..Draft::default() });
         assert!(found[0].contains("a burst of 3 needs a token bucket"), "{found:?}");
         let (lanes, concurrent) = (NonZeroU32::new(3), NonZeroU32::new(2));
-        let found = faults(Draft { lanes, concurrent, ..Draft::default() });
+        let found = faults(Draft { concurrent, lanes, ..Draft::default() });
         assert_eq!(found, ["3 lanes share 2 calls in flight: give no more lanes than that"]);
         let found = faults(Draft { warmup: Some(Duration::from_secs(10)), ..Draft::default() });
         assert_eq!(found, ["a warm-up of 10s leaves nothing of the 10.0 s to judge: give a shorter one"]);

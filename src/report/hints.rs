@@ -103,7 +103,9 @@ fn unreachable(report: &Report<'_>) -> Option<String> {
              perhaps crashed or been restarted: look at its log."
         ))
     } else if of("TLS") {
-        Some(format!("TLS failed. Does {target} speak https, with a certificate that this machine trusts (--ca-cert)?"))
+        Some(format!(
+            "TLS failed. Does {target} speak https, with a certificate that this machine trusts (SSL_CERT_FILE)?"
+        ))
     } else if of("no such host") {
         Some(format!("The host of {target} has no address. Is its name right, and does this machine's DNS know it?"))
     } else {

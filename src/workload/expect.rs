@@ -3,41 +3,78 @@
 //! Servers put the same value in different places: `structuredContent`, the result's `_meta`, or JSON inside the text
 //! content. A pointer is tried in each of these, in that order; alternatives are parted by `|`.
 
+use std::cell::OnceCell;
+
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{CaptureId, Failure};
 
 /// A tool's result, taken apart once.
-pub(super) struct Answer {
-    places: Vec<Value>,
-    raw: String,
+pub(super) struct Answer<'a> {
+    raw: &'a [u8],
+    places: Places<'a>,
+    structured: OnceCell<Option<Value>>,
+    meta: OnceCell<Option<Value>>,
+    texts: OnceCell<Vec<Value>>,
 }
 
-impl Answer {
-    /// Takes the raw `result` apart; what is not there is simply not found later.
-    pub(super) fn parse(result: &[u8]) -> Self {
-        let mut whole: Value = serde_json::from_slice(result).unwrap_or_default();
-        let mut places = Vec::with_capacity(3);
-        places.extend(["structuredContent", "_meta"].iter().filter_map(|key| Some(whole.get_mut(*key)?.take())));
-        for part in whole.get("content").and_then(Value::as_array).into_iter().flatten() {
-            let text = part.get("text").and_then(Value::as_str).unwrap_or_default();
-            if text.trim_start().starts_with(['{', '[']) {
-                places.extend(serde_json::from_str::<Value>(text).ok());
-            }
-        }
-        let raw = String::from_utf8_lossy(&result[..result.len().min(300)]).into_owned();
-        Self { places, raw }
+/// The raw JSON of the places where a value may be.
+#[derive(Default, Deserialize)]
+struct Places<'a> {
+    #[serde(borrow, default, rename = "structuredContent")]
+    structured: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "_meta")]
+    meta: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+}
+
+impl<'a> Answer<'a> {
+    /// Takes the raw `result` apart, each place only when something is looked for in it; what is not there is simply not
+    /// found later.
+    pub(super) fn parse(result: &'a [u8]) -> Self {
+        let places = serde_json::from_slice(result).unwrap_or_default();
+        Self { raw: result, places, structured: OnceCell::new(), meta: OnceCell::new(), texts: OnceCell::new() }
     }
 
     /// The first value that is there and not null.
     fn find(&self, pointers: &str) -> Option<&Value> {
-        let in_any_place = |pointer| self.places.iter().find_map(move |place: &Value| place.pointer(pointer));
-        pointers.split('|').find_map(|pointer| in_any_place(pointer).filter(|value| !value.is_null()))
+        pointers.split('|').find_map(|pointer| self.at(pointer))
+    }
+
+    /// The value in the first place that has one there, null being none.
+    fn at(&self, pointer: &str) -> Option<&Value> {
+        let structured = || value_at(self.structured.get_or_init(|| read(self.places.structured)).as_ref()?, pointer);
+        let meta = || value_at(self.meta.get_or_init(|| read(self.places.meta)).as_ref()?, pointer);
+        let texts = || {
+            let texts = self.texts.get_or_init(|| documents(self.places.content));
+            texts.iter().find_map(|text| value_at(text, pointer))
+        };
+        structured().or_else(meta).or_else(texts)
     }
 
     fn failure(&self, group: String) -> Failure {
-        Failure { group, example: self.raw.chars().take(300).collect() }
+        let raw = String::from_utf8_lossy(&self.raw[..self.raw.len().min(300)]);
+        Failure { group, example: raw.chars().take(300).collect() }
     }
+}
+
+fn value_at<'a>(place: &'a Value, pointer: &str) -> Option<&'a Value> {
+    place.pointer(pointer).filter(|value| !value.is_null())
+}
+
+fn read(raw: Option<&RawValue>) -> Option<Value> {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
+}
+
+/// The texts of a result's content that are JSON.
+fn documents(content: Option<&RawValue>) -> Vec<Value> {
+    let content = read(content).unwrap_or_default();
+    let texts = content.as_array().into_iter().flatten().filter_map(|part| part.get("text")?.as_str());
+    let documents = texts.filter(|text| text.trim_start().starts_with(['{', '[']));
+    documents.filter_map(|text| serde_json::from_str(text).ok()).collect()
 }
 
 /// One demand on an answer.
@@ -80,7 +117,7 @@ impl Expectation {
     }
 
     /// Whether `answer` meets it.
-    pub(super) fn check(&self, answer: &Answer, captured: Option<&str>) -> Result<(), Failure> {
+    pub(super) fn check(&self, answer: &Answer<'_>, captured: Option<&str>) -> Result<(), Failure> {
         let pointer = first_of(&self.pointers);
         let Some(found) = answer.find(&self.pointers) else {
             return Err(answer.failure(format!("{pointer} is missing")));
@@ -107,7 +144,7 @@ pub(super) struct Capture {
 
 impl Capture {
     /// The value to keep.
-    pub(super) fn read(&self, answer: &Answer) -> Result<String, Failure> {
+    pub(super) fn read(&self, answer: &Answer<'_>) -> Result<String, Failure> {
         let pointer = first_of(&self.pointers);
         match answer.find(&self.pointers) {
             Some(Value::String(text)) if (1..=super::capture::LONGEST).contains(&text.len()) => Ok(text.clone()),
@@ -156,6 +193,8 @@ mod tests {
         assert_eq!(expect("/id", &json!("structured"), all, None), Ok(()));
         let two = r#"{"content":[{"type":"text","text":"{\"id\":\"text\"}"}],"_meta":{"id":"meta"}}"#;
         assert_eq!(expect("/id", &json!("meta"), two, None), Ok(()));
+        let null = r#"{"_meta":{"id":"meta"},"structuredContent":{"id":null}}"#;
+        assert_eq!(expect("/id", &json!("meta"), null, None), Ok(()));
         let one = r#"{"content":[{"type":"text","text":"Created"},{"type":"text","text":" {\"id\":\"text\"}"}]}"#;
         assert_eq!(expect("/id", &json!("text"), one, None), Ok(()));
     }

@@ -65,7 +65,11 @@ impl Compiled {
     }
 
     /// Checks an answer; gives the values to keep.
-    pub(super) fn check(&self, answer: &Answer, captured: Option<&str>) -> Result<Vec<(CaptureId, String)>, Failure> {
+    pub(super) fn check(
+        &self,
+        answer: &Answer<'_>,
+        captured: Option<&str>,
+    ) -> Result<Vec<(CaptureId, String)>, Failure> {
         self.expectations.iter().try_for_each(|expectation| expectation.check(answer, captured))?;
         self.captures.iter().map(|capture| Ok((capture.id, capture.read(answer)?))).collect()
     }
