@@ -1,6 +1,7 @@
 //! `mcpace demo`: the main job, on the bundled server, which lives exactly as long as the demo.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ impl Server {
             .args(["serve", "--port", "0", "--exit-with-stdin"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // In a group of its own: a terminal's interrupt is for the run, whose last calls still want answers.
+            .process_group(0)
             .spawn()
             .context("failed to start the bundled server")?;
         let (Some(lifeline), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
