@@ -301,6 +301,10 @@ impl Preflight<'_> {
             let (url, why) = (self.url(), none.failure.group);
             match none.outcome {
                 Outcome::NoLocalResource => PreflightError::NoLocalResource { url, why },
+                // A group that was cut short is said in full here: there is room.
+                _ if why.starts_with("TLS") && why.ends_with('…') => {
+                    PreflightError::Tls { url, why: format!("TLS: {}", none.failure.example) }
+                }
                 _ if why.starts_with("TLS") => PreflightError::Tls { url, why },
                 _ => PreflightError::Unreachable { url, why },
             }

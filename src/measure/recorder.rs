@@ -138,11 +138,11 @@ impl Recorder {
                 tally.abandoned += 1;
                 cell.abandoned = cell.abandoned.saturating_add(1);
             }
-            Fate::Answered { sent, done, outcome, .. } => {
+            Fate::Answered { done, outcome, .. } => {
                 tally.outcomes.count(outcome);
-                let response = nanos_between(sample.intended, done);
-                if let Some(sent) = sent {
-                    tally.dispatch_lag.record_nanos(nanos_between(sample.intended, sent));
+                let response = sample.response_time().map_or(0, nanos_of);
+                if let Some(lag) = sample.dispatch_lag() {
+                    tally.dispatch_lag.record_nanos(nanos_of(lag));
                 }
                 if outcome.is_complete_reply() {
                     let count = if outcome == Outcome::Ok { &mut cell.ok } else { &mut cell.failed };
@@ -150,8 +150,7 @@ impl Recorder {
                     cell.response.record_nanos(response);
                     tally.response_time.record_nanos(response);
                     tally.response_buckets.record(&self.response_bounds, response);
-                    if let Some(sent) = sent {
-                        let service = nanos_between(sent, done);
+                    if let Some(service) = sample.service_time().map(nanos_of) {
                         tally.service_time.record_nanos(service);
                         tally.service_buckets.record(&self.service_bounds, service);
                     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{End, FailureKind, Report};
+use super::{End, Ending, FailureKind, Report};
 use crate::measure::{Histogram, Phase, Quantile, Scope, Tally};
 use crate::outcome::Outcome;
 use crate::time::humane_duration;
@@ -202,7 +202,9 @@ fn no_room(report: &Report<'_>) -> Option<String> {
     let lag = report.measured.dispatch_lag.value_at_quantile(0.95).unwrap_or_default();
     let response = report.measured.response_time.value_at_quantile(0.95).unwrap_or_default();
     let waited = lag >= Duration::from_millis(10) && lag * 2 >= response;
-    (waited || report.overall.dropped > 0).then(|| {
+    // What a signal found waiting was dropped for the signal's sake, not for want of room.
+    let dropped = report.overall.dropped > 0 && !matches!(report.saved.ending, Ending::Signal(_));
+    (waited || dropped).then(|| {
         format!(
             "Arrivals waited for room (dispatch lag p95 {}): at most {} calls were in flight at once, and the server did not \
              answer them as fast as others came. If users would not wait in line either, raise --concurrent; if the server is \
