@@ -119,9 +119,17 @@ fn parse_mix(text: &str) -> Result<MixFlag, String> {
     let part = |part: &str| {
         let (name, weight) = part.split_once('=').unwrap_or((part, "1"));
         let weight: f64 = weight.trim().parse().map_err(|_| format!("`{part}`: write it as create_payment=5"))?;
-        Ok((name.trim().to_owned(), weight))
+        Ok::<_, String>((name.trim().to_owned(), weight))
     };
-    text.split(',').map(part).collect::<Result<_, String>>().map(MixFlag)
+    let mut mix: Vec<(String, f64)> = Vec::new();
+    for next in text.split(',').map(part) {
+        let (name, weight) = next?;
+        match mix.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum += weight,
+            None => mix.push((name, weight)),
+        }
+    }
+    Ok(MixFlag(mix))
 }
 
 /// A count of which nothing is no load.

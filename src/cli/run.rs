@@ -57,7 +57,7 @@ fn drive(plan: &Plan, setup: &Setup, session: &Session, watch: &Watch<'_>) -> Re
     let limits = Limits {
         timeout: plan.run.timeout,
         max_reply_bytes: plan.run.max_reply_bytes as usize,
-        max_idle: plan.run.concurrent.get() as usize,
+        max_idle: plan.run.concurrent.get().div_ceil(plan.run.lanes.get()) as usize,
         ..Limits::default()
     };
     let make = |clock| McpDriver::new(session.connector.clone(), &session.negotiated, &tools, limits, clock);

@@ -12,8 +12,11 @@ use crate::mcp::{Negotiated, check_tools};
 use crate::plan::Plan;
 use crate::report::Server;
 
-/// How long the target has to answer before the run, and to close the session after it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the target has to answer before the run: as long as a call, but within these. A short timeout of calls is no
+/// reason to give up on a handshake, and nobody wants to wait for half a minute to learn of a wrong port.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+const MOST_PATIENCE: Duration = Duration::from_secs(10);
+/// How long it has to close the session after the run.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// An agreement with the target.
@@ -29,7 +32,7 @@ impl Session {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("failed to start an event loop").map_err(Failure::usage)?;
         let connector = Connector::new(plan.target.clone());
-        let patience = plan.run.timeout.min(PATIENCE);
+        let patience = plan.run.timeout.clamp(LEAST_PATIENCE, MOST_PATIENCE);
         let negotiated = runtime.block_on(async {
             tokio::select! {
                 agreed = driver::negotiate(&connector, plan.protocol, patience) => {

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::exit::Exit;
 use crate::engine::Stop;
 
-/// Listens for SIGINT and SIGTERM from its making on.
+/// Listens for SIGINT, SIGTERM and SIGHUP from its making on.
 #[derive(Debug)]
 pub(super) struct Signals {
     seen: watch::Receiver<Option<Exit>>,
@@ -21,9 +21,9 @@ impl Signals {
     /// Where the operating system gives no thread or no signal handler.
     pub(super) fn listen(stop: Stop) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let (mut interrupt, mut terminate) = {
+        let (mut interrupt, mut terminate, mut hang_up) = {
             let _inside = runtime.enter();
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
         };
         let (tell, seen) = watch::channel(None);
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -32,6 +32,8 @@ impl Signals {
                     let exit = tokio::select! {
                         _ = interrupt.recv() => Exit::Interrupted,
                         _ = terminate.recv() => Exit::Terminated,
+                        // A terminal that is closed is as much as a request to end.
+                        _ = hang_up.recv() => Exit::Terminated,
                     };
                     if tell.send_replace(Some(exit)).is_some() {
                         std::process::exit(i32::from(exit as u8));

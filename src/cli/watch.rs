@@ -13,7 +13,7 @@ use crate::measure::{Bounds, Summary};
 use crate::plan::Plan;
 use crate::report::progress::{self, Goal};
 use crate::time::{Moment, Rate};
-use crate::verdict::{self, Resolved};
+use crate::verdict::{self, Resolved, Subject};
 use crate::workload::RunIdentity;
 
 /// Where metrics are served unless it is said otherwise.
@@ -62,8 +62,9 @@ impl<'a> Watch<'a> {
         if self.progress {
             let total = self.plan.flows.iter().map(|flow| flow.total).sum();
             let goal = Goal { duration: self.plan.scheduled_duration(), total };
-            let width = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(WIDTH, |size| size.ws_col);
-            let line = progress::line(summary, now, goal, usize::from(width.max(20)) - 1);
+            let width = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col);
+            let width = if width == 0 { WIDTH } else { width.max(20) };
+            let line = progress::line(summary, now, goal, usize::from(width) - 1);
             // Back to the line's beginning, the new line, and whatever is left of the old one erased.
             drop(write!(std::io::stderr(), "\r{line}\x1b[K"));
         }
@@ -92,7 +93,11 @@ impl<'a> Watch<'a> {
             let ended = state == RunState::Ended;
             let rate = |flow: &crate::plan::Flow| if ended { Rate::ZERO } else { flow.load.rate_at(now) };
             let intended: Vec<Rate> = self.plan.flows.iter().map(rate).collect();
-            let judgement = verdict::judge(summary, self.objectives);
+            let mut judgement = verdict::judge(summary, self.objectives);
+            if !ended {
+                // There may be none yet: that is nobody's fault.
+                judgement.doubts.retain(|doubt| doubt.subject != Subject::NoSamples);
+            }
             exporter.publish(&Snapshot { state, summary, intended: &intended, judgement: &judgement });
         }
     }

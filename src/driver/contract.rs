@@ -318,6 +318,7 @@ fn a_connection_is_used_again_until_it_has_been_idle_for_too_long() {
             assert_eq!(server.seen().connections, 1);
             clock.pass(Duration::from_secs(4));
             assert_eq!(driver.call(&call(ID)).await.outcome, Outcome::Ok);
+            driver.tidy();
             assert_eq!((driver.connections(), server.seen().connections), (1, 2));
             clock.pass(Duration::from_secs(4));
             driver.tidy();

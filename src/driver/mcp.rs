@@ -75,6 +75,10 @@ impl<C: Clock + 'static> McpDriver<C> {
             return Ok(idle);
         }
         // Boxed: opening is rare and large, and a call's future should be small.
+        // What still drains gives way: it must not cost more descriptors than there may be calls.
+        if self.shared.open() >= self.limits.max_idle {
+            self.pool.borrow_mut().stop_draining();
+        }
         let opened = timeout(self.limits.timeout, Box::pin(self.open()));
         opened.await.unwrap_or_else(|_| {
             let group = format!("no connection within {:?}", self.limits.timeout);

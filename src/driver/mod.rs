@@ -12,6 +12,7 @@ mod pool;
 mod preflight;
 #[cfg(test)]
 mod preflight_contract;
+mod resolve;
 #[cfg(test)]
 mod scripted;
 mod tls;

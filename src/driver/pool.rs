@@ -40,6 +40,9 @@ enum Rest {
     Hopeless,
 }
 
+/// How many idle connections are closed in one go.
+const CLOSED_AT_ONCE: usize = 128;
+
 impl<C: Clock + 'static> Pool<C> {
     /// A pool that keeps at most `most` connections, each at most for `idle`.
     pub(super) const fn new(idle: Duration, most: usize) -> Self {
@@ -57,7 +60,9 @@ impl<C: Clock + 'static> Pool<C> {
         }
         while let Some((mut connection, since)) = self.ready.pop() {
             if now.since(since) >= self.idle {
-                self.ready.clear(); // all others have been idle for longer
+                // So have all others, and for longer: closing them is left to `tidy`, which does it bit by bit.
+                self.ready.push((connection, since));
+                return None;
             } else if connection.poll_is_ready(cx) {
                 return Some(connection);
             }
@@ -91,10 +96,16 @@ impl<C: Clock + 'static> Pool<C> {
         }
     }
 
+    /// Closes what still drains.
+    pub(super) fn stop_draining(&mut self) {
+        self.draining.clear();
+    }
+
     /// Closes what has been idle for too long, and what still drains.
     pub(super) fn tidy(&mut self, now: Moment) {
         let fresh = self.ready.partition_point(|(_, since)| now.since(*since) >= self.idle);
-        self.ready.drain(..fresh);
+        // Closing thousands at once would hold up what is due.
+        self.ready.drain(..fresh.min(CLOSED_AT_ONCE));
         // Nobody waits for what happens here, so nobody need be woken.
         let mut cx = Context::from_waker(Waker::noop());
         for mut draining in std::mem::take(&mut self.draining) {

@@ -59,7 +59,7 @@ pub enum PreflightError {
         why: String,
     },
     /// A connection, and no answer in time.
-    #[error("get an answer from {url} within {patience:?}: is it the right port, and is the server well? (--timeout)")]
+    #[error("get an answer from {url} within {patience:?}: is it the right port, and is the server well?")]
     Silent {
         /// The target.
         url: String,
@@ -174,7 +174,10 @@ impl Preflight<'_> {
         if let Some(refusal) = self.final_refusal(&answer) {
             return Err(refusal);
         }
-        if may_be_plain && let Some(plain) = self.try_plain(&answer).await {
+        if may_be_plain
+            && !is_out_of_order(&answer)
+            && let Some(plain) = self.try_plain(&answer).await
+        {
             return Ok(plain);
         }
         if is_client_error(&answer) && self.is_legacy_sse().await {
@@ -357,6 +360,12 @@ fn introduction(answer: &Answer, offered: Revision) -> Option<Introduction> {
 
 fn session(answer: &Answer) -> Option<String> {
     answer.headers.get(SESSION).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// A server that is in trouble or wants fewer requests says nothing about what it speaks.
+fn is_out_of_order(answer: &Answer) -> bool {
+    let trouble = answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS;
+    trouble && !matches!(answer.content, Content::Error(METHOD_NOT_FOUND, _))
 }
 
 fn is_client_error(answer: &Answer) -> bool {

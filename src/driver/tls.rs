@@ -12,6 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::resolve::Resolver;
 use crate::mcp::{EXAMPLE_CHARS, Target, cut, group_of};
 use crate::outcome::Outcome;
 use crate::workload::Failure;
@@ -23,7 +24,8 @@ pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 #[derive(Clone, Debug)]
 pub struct Connector {
     target: Target,
-    https: HttpsConnector<HttpConnector>,
+    https: HttpsConnector<HttpConnector<Resolver>>,
+    resolver: Resolver,
 }
 
 /// No stream: whose fault, and why.
@@ -53,11 +55,12 @@ impl Connector {
     }
 
     fn with_config(target: Target, config: ClientConfig) -> Self {
-        let mut tcp = HttpConnector::new();
+        let resolver = Resolver::new();
+        let mut tcp = HttpConnector::new_with_resolver(resolver.clone());
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
         let https = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
-        Self { target, https: https.wrap_connector(tcp) }
+        Self { target, https: https.wrap_connector(tcp), resolver }
     }
 
     /// The address that streams lead to.
@@ -68,7 +71,10 @@ impl Connector {
     /// Opens a stream; gives up only when the system does.
     pub(super) async fn connect(&self) -> Result<Stream, NoStream> {
         let mut https = self.https.clone();
-        https.call(self.target.uri().clone()).await.map_err(|error| no_stream(&*error))
+        https.call(self.target.uri().clone()).await.map_err(|error| {
+            self.resolver.forget();
+            no_stream(&*error)
+        })
     }
 }
 

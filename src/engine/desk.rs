@@ -97,13 +97,32 @@ impl<D: Driver + 'static> Desk<D> {
     /// too many wait.
     pub(super) fn take(self: &Rc<Self>, arrival: Arrival, now: Moment) {
         let taken = self.pick_up(arrival, now);
-        if self.in_flight.get() < self.room.in_flight {
-            self.in_flight.set(self.in_flight.get() + 1);
-            tokio::task::spawn_local(Rc::clone(self).serve(taken));
+        if self.has_room() {
+            self.start(taken);
         } else if self.waiting.borrow().len() < self.room.waiting {
             self.waiting.borrow_mut().push_back(taken);
         } else {
             self.record(&taken, Fate::Dropped, None);
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.in_flight.get() < self.room.in_flight
+    }
+
+    fn start(self: &Rc<Self>, taken: Taken) {
+        self.in_flight.set(self.in_flight.get() + 1);
+        tokio::task::spawn_local(Rc::clone(self).serve(taken));
+    }
+
+    /// Gives room that a call left behind without serving the next (it panicked) to those that wait.
+    pub(super) fn fill_room(self: &Rc<Self>) {
+        while self.has_room() {
+            let next = self.waiting.borrow_mut().pop_front();
+            match next {
+                Some(taken) => self.start(taken),
+                None => return,
+            }
         }
     }
 
@@ -138,6 +157,11 @@ impl<D: Driver + 'static> Desk<D> {
             self.drop_expired(self.clock.now());
             next = self.waiting.borrow_mut().pop_front();
         }
+        self.leave();
+    }
+
+    /// One call less is in flight.
+    fn leave(&self) {
         self.in_flight.set(self.in_flight.get() - 1);
         if self.in_flight.get() == 0 {
             self.idle.notify_waiters();
@@ -168,12 +192,12 @@ impl<D: Driver + 'static> Desk<D> {
 
     /// Whether nothing waits and nothing is in flight.
     pub(super) fn is_idle(&self) -> bool {
-        self.in_flight.get() == 0
+        self.in_flight.get() == 0 && self.waiting.borrow().is_empty()
     }
 
-    /// Waits until nothing is in flight; nothing waits then either.
+    /// Waits until nothing is in flight. Something waits then only where a call panicked.
     pub(super) async fn idle(&self) {
-        while !self.is_idle() {
+        while self.in_flight.get() > 0 {
             self.idle.notified().await;
         }
     }
@@ -221,7 +245,8 @@ impl<D: Driver + 'static> Desk<D> {
     }
 }
 
-/// An arrival in flight. Dropped without an answer, it is abandoned.
+/// An arrival in flight. Dropped without an answer, it is abandoned; but where a panic dropped it, what became of it is
+/// not known, and the accounts, which then do not add up, say so.
 struct Ticket<'a, D: Driver + 'static> {
     desk: &'a Desk<D>,
     taken: Taken,
@@ -247,8 +272,10 @@ impl<D: Driver + 'static> Ticket<'_, D> {
 impl<D: Driver + 'static> Drop for Ticket<'_, D> {
     fn drop(&mut self) {
         if self.open {
-            self.desk.record(&self.taken, Fate::Abandoned, None);
-            self.desk.in_flight.set(self.desk.in_flight.get() - 1);
+            if !std::thread::panicking() {
+                self.desk.record(&self.taken, Fate::Abandoned, None);
+            }
+            self.desk.leave();
         }
     }
 }

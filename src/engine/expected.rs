@@ -35,6 +35,11 @@ impl Expected {
         Self { flows: flows.collect(), warmup, filled: Moment::ZERO }
     }
 
+    /// When each flow's schedule ends.
+    pub(super) fn ends(&self) -> Vec<Moment> {
+        self.flows.iter().map(|intended| intended.end).collect()
+    }
+
     /// When the schedule ends: at the end of its load, or where the counted number of arrivals is expected to be reached.
     pub(super) fn end(&self) -> Moment {
         self.flows.iter().map(|intended| intended.end).max().unwrap_or_default()

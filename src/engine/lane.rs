@@ -53,8 +53,11 @@ impl<D: Driver + 'static> Lane<'_, D> {
         // While the runtime has one timer that is due soon, the timeout of a call is no news to its event loop; without, each
         // would cost a system call.
         let mut anchor = tokio::time::interval(HAND_OVER);
+        // Until the run begins the clock stands still: nothing may be sent, and nothing could be measured.
+        timer.until(Moment::from_nanos(1)).await?;
         loop {
             let all_taken = self.dispatch();
+            self.desk.fill_room();
             if self.schedule.peek().is_none() && self.desk.is_idle() {
                 return Ok(None);
             }

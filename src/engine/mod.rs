@@ -120,7 +120,9 @@ pub fn run<D: Driver + 'static>(
             let first = recorder();
             let make_driver = &make_driver;
             let work = move || lane_thread(plan, setup, clock, make_driver, first, exchange);
-            threads.push(thread::Builder::new().name(format!("lane-{index}")).spawn_scoped(scope, work)?);
+            let thread = thread::Builder::new().name(format!("lane-{index}")).spawn_scoped(scope, work);
+            // The lanes before this one would else carry out their part for nobody.
+            threads.push(thread.inspect_err(|_| setup.stop.now())?);
         }
         drop(full);
         let mut collector = Collector::new(plan, clock, warmup, returns);
@@ -195,7 +197,10 @@ struct Collector {
 impl Collector {
     fn new(plan: &Plan, clock: MonotonicClock, warmup: Moment, returns: Vec<mpsc::Sender<Box<Recorder>>>) -> Self {
         let gauges = vec![Gauges::default(); returns.len()];
-        Self { summary: Summary::new(warmup), clock, expected: Expected::new(plan), gauges, returns }
+        let expected = Expected::new(plan);
+        let mut summary = Summary::new(warmup);
+        summary.ends = expected.ends();
+        Self { summary, clock, expected, gauges, returns }
     }
 
     /// Collects until every lane has ended.

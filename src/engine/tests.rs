@@ -22,6 +22,12 @@ enum Manner {
     Slow,
     /// Panics on every tenth call.
     Broken,
+    /// Answers the first call after 200 ms and the others at once.
+    Frozen,
+    /// Holds the whole lane up for 200 ms in the first call, and answers the others at once.
+    Stalling,
+    /// Panics on the first call after 50 ms.
+    Fragile,
 }
 
 struct Scripted {
@@ -41,6 +47,13 @@ impl Driver for Scripted {
                 for _ in 0..50 {
                     tokio::task::yield_now().await;
                 }
+            }
+            Manner::Frozen | Manner::Stalling | Manner::Fragile if self.calls.get() > 1 => {}
+            Manner::Frozen => pause(200).await,
+            Manner::Stalling => std::thread::sleep(Duration::from_millis(200)),
+            Manner::Fragile => {
+                pause(50).await;
+                panic!("the first call breaks, as told");
             }
             Manner::Broken => assert!(!self.calls.get().is_multiple_of(10), "the driver breaks, as told"),
         }
@@ -155,10 +168,26 @@ fn a_run_that_was_stopped_before_it_began_sends_next_to_nothing() {
 }
 
 #[test]
-fn a_call_that_panics_is_abandoned_and_the_run_goes_on() {
-    let ended = go(&plan("1000/s for 100ms", |_| {}), Manner::Broken, carry_on);
-    let accounting = accounts(&ended);
-    assert_eq!((accounting.answered, accounting.abandoned), (90, 10));
+fn a_call_that_panics_is_missed_in_the_accounts_and_the_run_goes_on_with_those_that_wait() {
+    for concurrent in [1, 1000] {
+        let plan = plan("1000/s for 100ms", |draft| draft.concurrent = NonZeroU32::new(concurrent));
+        let accounting = go(&plan, Manner::Broken, carry_on).summary.accounting();
+        assert_eq!((accounting.scheduled, accounting.answered, accounting.abandoned), (100, 90, 0));
+        assert_eq!((accounting.waiting, accounting.in_flight, accounting.balanced()), (0, 0, false));
+    }
+}
+
+#[test]
+fn nothing_is_sent_before_the_run_begins() {
+    let bucket = plan("100/s for 100ms", |draft| {
+        draft.flows[0].arrivals = Some("token-bucket".to_owned());
+        draft.flows[0].burst = NonZeroU32::new(5);
+    });
+    let ended = go(&bucket, Manner::Slow, carry_on);
+    let tally = ended.summary.tally(Scope::Total, Some(Phase::Measure));
+    // The first five are due at zero, where the clock stands until then: a call that began earlier would take no time.
+    assert!(tally.response_time.min().unwrap() > Duration::ZERO);
+    assert!(tally.pacing_lag.min().unwrap() > Duration::ZERO);
 }
 
 #[test]
@@ -188,4 +217,69 @@ fn carry_on(_: &Summary, _: Moment) -> ControlFlow<()> {
 fn room_is_shared_out_to_the_last_place() {
     let shares: Vec<_> = (0..3).map(|index| share_of_room(10, index, 3)).collect();
     assert_eq!(shares, [4, 3, 3]);
+}
+
+async fn pause(ms: u64) {
+    let never: std::future::Pending<()> = std::future::pending();
+    let _elapsed = tokio::time::timeout(Duration::from_millis(ms), never).await;
+}
+
+#[test]
+fn response_times_of_what_had_to_wait_for_room_count_from_when_it_was_due() {
+    let ended = go(&plan("1000/s for 100ms", |draft| draft.concurrent = NonZeroU32::new(1)), Manner::Frozen, carry_on);
+    assert_eq!(accounts(&ended).answered, 100);
+    let tally = ended.summary.tally(Scope::Total, Some(Phase::Measure));
+    // The n-th arrival was due n ms after the first, and all are answered once the first is, after 200 ms.
+    assert!(tally.response_time.min().unwrap() >= Duration::from_millis(100), "{:?}", tally.response_time.min());
+    assert!(tally.dispatch_lag.max().unwrap() >= Duration::from_millis(195), "{:?}", tally.dispatch_lag.max());
+    assert!(tally.pacing_lag.value_at_quantile(0.5).unwrap() < Duration::from_millis(50));
+    assert!(tally.pacing_lag.max().unwrap() > Duration::ZERO, "a lag is measured and not assumed");
+}
+
+#[test]
+fn what_waits_is_dropped_at_its_timeout_while_the_run_goes_on() {
+    let narrow = plan("1000/s for 100ms, 10/s for 900ms", |draft| {
+        draft.concurrent = NonZeroU32::new(5);
+        draft.timeout = Some(Duration::from_millis(50));
+    });
+    let mut looks = 0;
+    let mut dropped = 0;
+    go(&narrow, Manner::Silent, |summary, _| {
+        looks += 1;
+        if looks <= 2 {
+            dropped = summary.accounting().dropped;
+        }
+        if looks > 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(dropped >= 95, "{dropped} dropped before anybody stopped the run");
+}
+
+#[test]
+fn what_waits_behind_a_call_that_panics_is_served() {
+    let ended = go(&plan("1000/s for 20ms", |draft| draft.concurrent = NonZeroU32::new(1)), Manner::Fragile, carry_on);
+    let accounting = ended.summary.accounting();
+    assert_eq!((accounting.answered, accounting.waiting, accounting.in_flight), (19, 0, 0));
+}
+
+#[test]
+fn a_lane_that_cannot_keep_up_is_still_seen() {
+    let hopeless = plan("10000000/s for 1h", |_| {});
+    let mut seen = 0;
+    let mut looks = 0;
+    go(&hopeless, Manner::Prompt, |summary, _| {
+        looks += 1;
+        seen = summary.accounting().scheduled;
+        if seen > 0 || looks > 20 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(seen > 0, "nothing was handed over in {looks} looks");
+}
+
+#[test]
+fn response_times_of_what_a_stalled_lane_sends_late_count_from_when_it_was_due() {
+    let ended = go(&plan("1000/s for 100ms", |_| {}), Manner::Stalling, carry_on);
+    assert_eq!(accounts(&ended).answered, 100);
+    let tally = ended.summary.tally(Scope::Total, Some(Phase::Measure));
+    // All that was due within the stall, which was all but the first, was due at least 100 ms before its end.
+    assert!(tally.response_time.min().unwrap() >= Duration::from_millis(95), "{:?}", tally.response_time.min());
+    assert!(tally.pacing_lag.value_at_quantile(0.5).unwrap() >= Duration::from_millis(95));
 }

@@ -23,7 +23,7 @@ use super::Shared;
 /// At most this many connections at once; more wait in the system's queue.
 const CONNECTIONS: u32 = 32;
 /// A client that has not sent its request by then is hung up on.
-const REQUEST_TIME: Duration = Duration::from_secs(5);
+const REQUEST_TIME: Duration = Duration::from_secs(2);
 /// A client that has not taken its answer by then is hung up on.
 const CONNECTION_TIME: Duration = Duration::from_secs(10);
 /// Answers under way at the end may take this long.

@@ -158,6 +158,10 @@ impl Recorder {
                     cell.incomplete = cell.incomplete.saturating_add(1);
                     tally.given_up = tally.given_up.saturating_add(Duration::from_nanos(response));
                 }
+                if outcome == Outcome::Ok {
+                    let cell = tally.timeline.at(done);
+                    cell.came = cell.came.saturating_add(1);
+                }
                 self.last_done = self.last_done.max(Some(done));
                 if let Some(FailureText { group, example }) = failure.filter(|_| outcome != Outcome::Ok) {
                     let key = (self.phase(sample.intended), sample.operation, outcome, group);

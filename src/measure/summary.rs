@@ -114,6 +114,9 @@ pub struct Summary {
     pub warmup: Moment,
     /// How far the schedule was run: its end, or where it was broken off. Set by the engine.
     pub until: Moment,
+    /// Where each flow's own schedule ends, by the flow's place in the plan; `until` where nothing is said. Set by the
+    /// engine.
+    pub ends: Vec<Moment>,
     /// How many arrivals were due until then; `None` while the run goes on. Set by the engine.
     pub due: Option<u64>,
     /// The levels of all lanes when they last reported, added up. Set by the engine after it has absorbed.
@@ -149,6 +152,10 @@ impl Summary {
     pub fn merge(&mut self, other: &Self) {
         self.warmup = self.warmup.max(other.warmup);
         self.until = self.until.max(other.until);
+        self.ends.resize(self.ends.len().max(other.ends.len()), Moment::ZERO);
+        for (ours, theirs) in self.ends.iter_mut().zip(&other.ends) {
+            *ours = (*ours).max(*theirs);
+        }
         self.due = [self.due, other.due].into_iter().flatten().reduce(u64::saturating_add);
         self.gauges += other.gauges;
         for series in &other.series {
@@ -211,9 +218,16 @@ impl Summary {
         accounting
     }
 
-    /// How long the schedule ran after warm-up.
-    pub const fn measured_duration(&self) -> Duration {
-        self.until.since(self.warmup)
+    /// How far the schedule of what is in `scope` was run.
+    pub fn end_of(&self, scope: Scope) -> Moment {
+        let flows = self.series.iter().filter(|series| scope.holds(series)).map(|series| usize::from(series.flow));
+        let ends = flows.map(|flow| self.ends.get(flow).copied().unwrap_or(self.until));
+        ends.max().unwrap_or(self.until).min(self.until)
+    }
+
+    /// How long the schedule of what is in `scope` ran after warm-up.
+    pub fn measured_duration(&self, scope: Scope) -> Duration {
+        self.end_of(scope).since(self.warmup)
     }
 
     fn series_mut(&mut self, flow: u16, operation: u16) -> &mut Series {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::histogram::{Histogram, Precision, duration_of, nearest_rank};
 use super::timeline::Timeline;
 use crate::outcome::Outcome;
+use crate::time::Moment;
 
 /// A count for each outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -220,6 +221,14 @@ impl Tally {
         let calls = u128::from(self.answered());
         let time = self.response_time.sum().saturating_add(self.given_up);
         (calls > 0).then(|| duration_of(time.as_nanos() / calls))
+    }
+
+    /// How many ok answers came while the schedule ran up to `end`: by then, give or take a cell of the timeline, and the
+    /// time that an answer takes at the least. A server that falls behind its arrivals answers the rest later.
+    pub fn came_by(&self, end: Moment) -> u64 {
+        let limit = end.after(self.response_time.min().unwrap_or_default());
+        let cells = self.timeline.cells().iter().filter(|cell| self.timeline.start_of(cell) <= limit);
+        cells.map(|cell| u64::from(cell.came)).sum()
     }
 
     /// Adds all that `other` counted.

@@ -43,6 +43,9 @@ pub struct Cell {
     /// How many were unanswered when the run ended.
     #[serde(skip_serializing_if = "is_none")]
     pub abandoned: u32,
+    /// How many ok answers came in this stretch, whenever their arrivals were due.
+    #[serde(skip_serializing_if = "is_none")]
+    pub came: u32,
     /// Response times of the complete replies.
     #[serde(skip_serializing_if = "Sparse::is_empty")]
     pub response: Sparse,
@@ -73,6 +76,7 @@ impl Cell {
             (&mut self.incomplete, other.incomplete),
             (&mut self.dropped, other.dropped),
             (&mut self.abandoned, other.abandoned),
+            (&mut self.came, other.came),
         ];
         for (ours, theirs) in counts {
             *ours = ours.saturating_add(theirs);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Draft, Flow, FlowDraft, Load, Plan, Run};
 use crate::arrival::{Process, Profile};
 use crate::mcp::Target;
-use crate::time::{Moment, Rate};
+use crate::time::{Moment, Rate, format_duration};
 use crate::verdict::{self, Objective};
 use crate::workload::{Mix, Operation, OperationId, RunIdentity, Workload, payments};
 
@@ -40,12 +40,14 @@ impl Faults {
     }
 }
 
-/// Defaults of PRODUCT's flags.
+/// What is taken where nothing was said.
 const RATE: f64 = 100.0;
 const TOTAL: u64 = 1000;
 const CONCURRENT: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");
 const BURST: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// No timeout or duration is shorter.
+const SHORTEST: Duration = Duration::from_millis(1);
 const MAX_REPLY_BYTES: u64 = 8 << 20;
 const URL: &str = "http://localhost:8000";
 
@@ -70,6 +72,9 @@ impl Draft {
             flows.extend(check_flow(name, draft, &operations, &mut faults));
         }
         unique("flow", names.iter(), &mut faults);
+        for name in names.iter().filter(|name| operations.iter().any(|operation| operation.name == **name)) {
+            faults.note(format_args!("flow `{name}` has the name of an operation: objectives could mean either"));
+        }
         // Where a flow could not be made, what it calls is not known: then any operation may be meant.
         let operations = if faults.0.is_empty() { used(&operations, &flows) } else { operations };
         check_workload(&operations, &flows, &mut faults);
@@ -149,13 +154,15 @@ fn check_flow(name: String, draft: FlowDraft, operations: &[Operation], faults: 
 
 fn process(name: Option<&str>, burst: Option<NonZeroU32>) -> Result<Process, String> {
     match (name, burst) {
+        (Some(other), _) if !["constant", "poisson", "token-bucket"].contains(&other) => {
+            Err(format!("arrivals `{other}` are not known: give constant, poisson or token-bucket"))
+        }
         (Some("token-bucket"), burst) => Ok(Process::TokenBucket { burst: burst.unwrap_or(BURST) }),
         (_, Some(burst)) => Err(format!(
             "a burst of {burst} needs a token bucket: give --arrivals token-bucket with it, or leave it out"
         )),
-        (None | Some("poisson"), None) => Ok(Process::Poisson),
         (Some("constant"), None) => Ok(Process::Constant),
-        (Some(other), None) => Err(format!("arrivals `{other}` are not known: give constant, poisson or token-bucket")),
+        _ => Ok(Process::Poisson),
     }
 }
 
@@ -171,8 +178,9 @@ fn profile(load: &Load) -> Result<(Profile, Option<u64>), String> {
         (None, rate, duration) => {
             let rate = rate.or(Rate::per_second(RATE)).unwrap_or(Rate::ZERO);
             match (duration, load.total) {
-                (Some(duration), _) if duration.is_zero() => {
-                    Err("a duration of 0s sends nothing: give at least 1ms".to_owned())
+                (Some(duration), _) if duration < SHORTEST => {
+                    let duration = format_duration(duration);
+                    Err(format!("a duration of {duration} is too short to send anything: give at least 1ms"))
                 }
                 (Some(duration), total) => Ok((Profile::flat(rate, duration), total)),
                 (None, total) => Ok((Profile::endless(rate), Some(total.unwrap_or(TOTAL)))),
@@ -250,8 +258,9 @@ fn check_objectives(objectives: &[Objective], flows: &[String], operations: &[Op
 }
 
 fn check_run(run: &Run, flows: &[Flow], faults: &mut Faults) {
-    if run.timeout.is_zero() {
-        faults.note("a timeout of 0s lets no call end: give at least 1ms");
+    if run.timeout < SHORTEST {
+        let timeout = format_duration(run.timeout);
+        faults.note(format_args!("a timeout of {timeout} lets no call end: give at least 1ms"));
     }
     if run.lanes > run.concurrent {
         let (lanes, concurrent) = (run.lanes, run.concurrent);
@@ -264,7 +273,7 @@ fn check_run(run: &Run, flows: &[Flow], faults: &mut Faults) {
     if let Some(longest) = flows.iter().map(end).max().filter(|longest| run.warmup >= *longest) {
         faults.note(format_args!(
             "a warm-up of {} leaves nothing of the {} to judge: give a shorter one",
-            crate::time::format_duration(run.warmup),
+            format_duration(run.warmup),
             crate::time::humane_duration(longest),
         ));
     }

@@ -18,7 +18,7 @@ pub use file::read as read_file;
 
 use crate::arrival::{Process, Profile};
 use crate::mcp::{Protocol, Target};
-use crate::time::{Rate, serde_duration};
+use crate::time::serde_duration;
 use crate::verdict::Objective;
 use crate::workload::Operation;
 
@@ -108,11 +108,6 @@ impl Plan {
     /// The names of operations, in the order of their ids.
     pub fn operation_names(&self) -> Vec<String> {
         self.operations.iter().map(|operation| operation.name.clone()).collect()
-    }
-
-    /// The highest rate of all flows together, if their peaks fall together.
-    pub fn peak_rate(&self) -> Rate {
-        Rate::per_second(self.flows.iter().map(|flow| flow.load.peak().get()).sum()).unwrap_or(Rate::ZERO)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::measure::{Histogram, Phase, Quantile, Scope, Summary, Tally};
+use crate::time::Moment;
 
 /// What a [`Distribution`] is measured by.
 pub const MEASURES: [&str; 8] = ["min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"];
@@ -44,7 +45,7 @@ pub struct Overall {
 impl Overall {
     /// The figures of `summary`, whose measured phase is `measured`.
     pub(super) fn new(summary: &Summary, measured: &Tally) -> Self {
-        let duration = summary.measured_duration();
+        let duration = summary.measured_duration(Scope::Total);
         let expected: f64 = measured.timeline.cells().iter().map(|cell| cell.expected).sum();
         let intended = if expected > 0.0 { expected } else { measured.scheduled as f64 };
         Self {
@@ -59,8 +60,8 @@ impl Overall {
             duration,
             drain: summary.last_done.unwrap_or_default().since(summary.until),
             intended_rate: per_second(intended, duration),
-            achieved_rate: per_second(measured.ok() as f64, duration),
-            warmup: summary.warmup.since(crate::time::Moment::ZERO),
+            achieved_rate: per_second(measured.came_by(summary.until) as f64, duration),
+            warmup: summary.warmup.since(Moment::ZERO),
             warmup_scheduled: summary.tally(Scope::Total, Some(Phase::Warmup)).scheduled,
         }
     }
@@ -135,12 +136,12 @@ pub struct Row {
 }
 
 impl Row {
-    pub(super) fn new(name: &str, tally: &Tally, duration: Duration) -> Self {
+    pub(super) fn new(name: &str, tally: &Tally, duration: Duration, end: Moment) -> Self {
         Self {
             name: name.to_owned(),
             scheduled: tally.scheduled,
             bad: tally.bad(),
-            achieved_rate: per_second(tally.ok() as f64, duration),
+            achieved_rate: per_second(tally.came_by(end) as f64, duration),
             response: Distribution::of_all(tally),
         }
     }

@@ -206,8 +206,8 @@ fn no_room(report: &Report<'_>) -> Option<String> {
     let dropped = report.overall.dropped > 0 && !matches!(report.saved.ending, Ending::Signal(_));
     (waited || dropped).then(|| {
         format!(
-            "Arrivals waited for room (dispatch lag p95 {}): at most {} calls were in flight at once, and the server did not \
-             answer them as fast as others came. If users would not wait in line either, raise --concurrent; if the server is \
+            "Arrivals waited for room or for a connection (dispatch lag p95 {}; the limit in flight is {}): the server did not \
+             answer as fast as others came. If users would not wait in line either, raise --concurrent; if the server is \
              at its limit, this is the truth about it.",
             humane_duration(lag),
             super::humane::count(u64::from(report.saved.plan.run.concurrent.get()))
@@ -247,9 +247,10 @@ fn by_operation<'a>(report: &'a Report<'_>) -> impl Iterator<Item = (&'a str, Ta
 /// The p99 of an operation is far from its median: freezes, not slowness.
 fn stalls(report: &Report<'_>) -> Option<String> {
     by_operation(report).find_map(|(name, tally)| {
-        let at = |quantile| tally.response_time.value_at_quantile(quantile);
+        // By the server's own time: a generator that stands still is not the server's doing.
+        let at = |quantile| tally.service_time.value_at_quantile(quantile);
         let (median, tail) = (at(0.5)?, at(0.99)?);
-        let stalled = tally.response_time.len() >= ENOUGH && tail >= Duration::from_millis(50) && tail >= median * 20;
+        let stalled = tally.service_time.len() >= ENOUGH && tail >= Duration::from_millis(50) && tail >= median * 20;
         stalled.then(|| {
             format!(
                 "Half of the replies to {name} came within {}, but one in a hundred took {} or more: the server stands still \

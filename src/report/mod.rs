@@ -71,8 +71,10 @@ impl<'a> Report<'a> {
     pub fn new(saved: &'a SavedRun, judgement: &'a Judgement) -> Self {
         let summary = &saved.summary;
         let measured = summary.tally(Scope::Total, Some(Phase::Measure));
-        let duration = summary.measured_duration();
-        let row = |name: &str, scope| Row::new(name, &summary.tally(scope, Some(Phase::Measure)), duration);
+        let row = |name: &str, scope| {
+            let (duration, end) = (summary.measured_duration(scope), summary.end_of(scope));
+            Row::new(name, &summary.tally(scope, Some(Phase::Measure)), duration, end)
+        };
         let operations = summary.operations().into_iter().filter_map(|place| {
             let operation = saved.plan.operations.get(usize::from(place))?;
             Some(row(&operation.name, Scope::Operation(place)))

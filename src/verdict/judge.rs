@@ -4,14 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::time::Duration;
 
 use serde::Serialize;
 
 use super::figure;
 use super::indicator::Indicator;
 use super::objective::{Bound, Objective, Resolved};
-use super::sustained::{ALLOWED, Sustained};
+use super::sustained::{ALLOWED, Stretch, Sustained};
 use super::validity::{Remark, doubts, notes};
 use crate::measure::{Phase, Quantile, Scope, Summary, Tally};
 
@@ -113,8 +112,13 @@ pub fn judge(summary: &Summary, objectives: &[Resolved]) -> Judgement {
     let scopes: BTreeSet<Scope> = objectives.iter().map(|each| each.scope).chain([Scope::Total]).collect();
     let tallies: BTreeMap<Scope, Tally> =
         scopes.into_iter().map(|scope| (scope, summary.tally(scope, Some(Phase::Measure)))).collect();
-    let duration = summary.measured_duration();
-    let findings = objectives.iter().map(|each| find(&each.objective, &tallies[&each.scope], duration)).collect();
+    let findings = objectives.iter().map(|each| {
+        // While the run goes on, what is still to come is not late.
+        let end = summary.due.map(|_| summary.end_of(each.scope));
+        let stretch = Stretch { duration: summary.measured_duration(each.scope), end };
+        find(&each.objective, &tallies[&each.scope], stretch)
+    });
+    let findings = findings.collect();
     let bounds = objectives.iter().filter_map(|each| match each.objective.bound() {
         Bound::Time(bound) => Some(bound),
         Bound::Share(_) | Bound::Rate(_) => None,
@@ -123,8 +127,8 @@ pub fn judge(summary: &Summary, objectives: &[Resolved]) -> Judgement {
     Judgement { findings, doubts: doubts(summary, measured, bounds.min()), notes: notes(summary, measured) }
 }
 
-fn find(objective: &Objective, tally: &Tally, duration: Duration) -> Finding {
-    let observed = observe(objective.indicator(), tally, duration);
+fn find(objective: &Objective, tally: &Tally, stretch: Stretch) -> Finding {
+    let observed = observe(objective.indicator(), tally, stretch);
     let Some(observed) = observed else {
         let sentence = format!("{objective}: nothing to judge it by was seen");
         let (standing, objective) = (Standing::Undecided, objective.clone());
@@ -136,7 +140,7 @@ fn find(objective: &Objective, tally: &Tally, duration: Duration) -> Finding {
         (Observed::Share(seen), Bound::Share(bound)) => comparison.holds(&seen, &bound),
         // The intended rate is a sum over many cells: its last digits are not the user's.
         (Observed::Rate(seen), Bound::Rate(bound)) => {
-            comparison.holds(&(seen.intended * (1.0 + 1e-9)), &bound.get()) && seen.every_window_kept_up()
+            comparison.holds(&(seen.intended * (1.0 + 1e-9)), &bound.get()) && seen.was_kept_up()
         }
         _ => false,
     };
@@ -149,11 +153,11 @@ fn find(objective: &Objective, tally: &Tally, duration: Duration) -> Finding {
     }
 }
 
-fn observe(indicator: Indicator, tally: &Tally, duration: Duration) -> Option<Observed> {
+fn observe(indicator: Indicator, tally: &Tally, stretch: Stretch) -> Option<Observed> {
     match indicator {
         Indicator::ErrorRate => tally.error_rate().map(Observed::Share),
         Indicator::Dropped => tally.drop_rate().map(Observed::Share),
-        Indicator::Rate => Sustained::of(tally, duration).map(Observed::Rate),
+        Indicator::Rate => Sustained::of(tally, stretch).map(Observed::Rate),
         Indicator::Mean => tally.mean_of_all_calls().map(|mean| Observed::Time(Quantile::Finite(mean))),
         _ => tally.quantile(indicator.quantile()?).map(Observed::Time),
     }
@@ -166,10 +170,14 @@ fn sentence(observed: &Observed, objective: &Objective) -> String {
             "it falls among arrivals that got no complete reply, which is above every bound".to_owned()
         }
         Observed::Share(share) => format!("{} was observed", figure::share(*share)),
-        Observed::Rate(Sustained { intended, achieved, worst }) => {
+        Observed::Rate(Sustained { intended, achieved, late, worst }) => {
             let rates = format!("{}/s intended, {}/s ok", figure::number(*intended), figure::number(*achieved));
             if matches!(objective.bound(), Bound::Rate(bound) if bound.get() > intended * (1.0 + 1e-9)) {
                 return format!("{rates}; the load asked for less than the objective");
+            }
+            if *late > ALLOWED {
+                let share = figure::share(*late);
+                return format!("{rates}; the target fell behind: {share} were answered only after the schedule's end");
             }
             let begin = figure::number(worst.start.as_secs_f64());
             let share = figure::share(worst.bad_share());
@@ -189,7 +197,7 @@ fn budget_left(objective: &Objective, observed: &Observed, tally: &Tally) -> f64
         },
         (Observed::Share(seen), Bound::Share(bound)) => (*seen, bound),
         (Observed::Rate(seen), Bound::Rate(bound)) if seen.intended * (1.0 + 1e-9) >= bound.get() => {
-            (seen.worst.bad_share(), ALLOWED)
+            (seen.worst.bad_share().max(seen.late), ALLOWED)
         }
         _ => return -1.0,
     };
@@ -199,6 +207,8 @@ fn budget_left(objective: &Objective, observed: &Observed, tally: &Tally) -> f64
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::measure::{Fate, Recorder, Sample, Shape};
     use crate::outcome::Outcome;

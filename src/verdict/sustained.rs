@@ -1,13 +1,14 @@
 //! Whether a rate was sustained: intended on the whole, and answered ok in every ten seconds.
 //!
 //! `rate >= R` asks for two things: the rate that the profile intends, over the measured part of the run, is at least R;
-//! and in every window at most 1 % of the arrivals due in it ended otherwise than ok. A plain count, without statistics.
+//! in every window at most 1 % of the arrivals due in it ended otherwise than ok; and when the schedule has ended, at most
+//! 1 % are still to be answered, or a target at half the rate would sustain any. A plain count, without statistics.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::measure::{Tally, Timeline};
+use crate::measure::{Cell, Tally, Timeline};
 use crate::time::Moment;
 
 /// How long a window is. In runs so long that the timeline's cells are longer, a window is a cell.
@@ -41,36 +42,52 @@ impl Window {
 pub struct Sustained {
     /// Arrivals per second that the profile intends, over the measured part.
     pub intended: f64,
-    /// Answers per second that were ok, over the same.
+    /// Answers per second that were ok and came while the schedule was run.
     pub achieved: f64,
+    /// The share (0 to 1) of the arrivals whose ok answers came only after the schedule's end.
+    pub late: f64,
     /// The window with the largest share of arrivals that ended otherwise than ok.
     pub worst: Window,
 }
 
+/// The part of a run that is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    /// How long its schedule ran after warm-up.
+    pub(super) duration: Duration,
+    /// When its schedule ended; `None` while the run goes on, when nothing is late yet.
+    pub(super) end: Option<Moment>,
+}
+
 impl Sustained {
-    /// How `tally` kept up its rate over `duration`; `None` where nothing was intended or scheduled.
-    pub fn of(tally: &Tally, duration: Duration) -> Option<Self> {
+    /// How `tally` kept up its rate over `stretch`; `None` where nothing was intended or scheduled.
+    pub(super) fn of(tally: &Tally, stretch: Stretch) -> Option<Self> {
         let expected: f64 = tally.timeline.cells().iter().map(|cell| cell.expected).sum();
         let worst = windows(&tally.timeline)
             .into_iter()
             .filter(|window| window.scheduled > 0)
             .max_by(|left, right| left.bad_share().total_cmp(&right.bad_share()))?;
-        if duration.is_zero() || expected <= 0.0 {
+        if stretch.duration.is_zero() || expected <= 0.0 {
             return None;
         }
-        let seconds = duration.as_secs_f64();
-        Some(Self { intended: expected / seconds, achieved: tally.ok() as f64 / seconds, worst })
+        let seconds = stretch.duration.as_secs_f64();
+        let came = stretch.end.map_or(tally.ok(), |end| tally.came_by(end));
+        let late = tally.ok().saturating_sub(came) as f64 / tally.ended().max(1) as f64;
+        Some(Self { intended: expected / seconds, achieved: came as f64 / seconds, late, worst })
     }
 
-    /// Whether enough arrivals were ok in every window.
-    pub fn every_window_kept_up(&self) -> bool {
-        self.worst.bad_share() <= ALLOWED
+    /// Whether enough arrivals were ok in every window, and in time.
+    pub fn was_kept_up(&self) -> bool {
+        self.worst.bad_share() <= ALLOWED && self.late <= ALLOWED
     }
 }
 
 /// The timeline in windows of ten seconds, from its first cell on; a last partial window joins the one before.
 fn windows(timeline: &Timeline) -> Vec<Window> {
-    let (Some(first), Some(last)) = (timeline.cells().first(), timeline.cells().last()) else { return Vec::new() };
+    // Behind the last arrival there are cells in which late answers came.
+    let due = |cell: &&Cell| cell.scheduled > 0 || cell.expected > 0.0;
+    let last = timeline.cells().iter().rfind(due);
+    let (Some(first), Some(last)) = (timeline.cells().first(), last) else { return Vec::new() };
     let cells_per_window = (WINDOW.as_secs() / timeline.width().as_secs()).max(1);
     let whole = ((last.index - first.index + 1) / cells_per_window).max(1);
     let mut windows: Vec<(u64, Window)> = Vec::new();
@@ -92,6 +109,8 @@ fn windows(timeline: &Timeline) -> Vec<Window> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::{Fate, Recorder, Sample, Scope, Shape, Summary};
+    use crate::outcome::Outcome;
 
     /// One arrival a millisecond; in second `n` as many are dropped as `dropped(n)` says.
     fn run(seconds: u64, dropped: impl Fn(u64) -> u32) -> Tally {
@@ -99,9 +118,13 @@ mod tests {
         for second in 0..seconds {
             let cell = tally.timeline.at(Moment::from_nanos(second * 1_000_000_000));
             (cell.expected, cell.scheduled, cell.dropped) = (1000.0, 1000, dropped(second));
-            cell.ok = 1000 - dropped(second);
+            (cell.ok, cell.came) = (1000 - dropped(second), 1000 - dropped(second));
         }
         tally
+    }
+
+    fn finished(seconds: u64) -> Stretch {
+        Stretch { duration: Duration::from_secs(seconds), end: Some(Moment::from_nanos(seconds * 1_000_000_000)) }
     }
 
     fn starts(seconds: u64) -> Vec<u64> {
@@ -119,25 +142,49 @@ mod tests {
 
     #[test]
     fn one_bad_window_is_enough_and_one_percent_is_still_kept_up() {
-        let seconds = Duration::from_mins(1);
-        let good = Sustained::of(&run(60, |_| 10), seconds).unwrap();
-        assert!(good.every_window_kept_up());
+        let good = Sustained::of(&run(60, |_| 10), finished(60)).unwrap();
+        assert!(good.was_kept_up());
         assert!((good.intended - 1000.0).abs() < 1e-9);
-        let bad = Sustained::of(&run(60, |second| if second == 34 { 101 } else { 0 }), seconds).unwrap();
-        assert!(!bad.every_window_kept_up());
+        let bad = Sustained::of(&run(60, |second| if second == 34 { 101 } else { 0 }), finished(60)).unwrap();
+        assert!(!bad.was_kept_up());
         assert_eq!((bad.worst.start, bad.worst.bad), (Moment::from_nanos(30_000_000_000), 101));
+    }
+
+    #[test]
+    fn a_target_at_half_the_rate_does_not_sustain_it_though_it_answers_everything_in_the_end() {
+        let at = |ms: u64| Moment::from_nanos(ms * 1_000_000);
+        let mut recorder = Recorder::new(&Shape { flows: 1, operations: 1, ..Shape::default() }, Moment::ZERO);
+        let mut summary = Summary::new(Moment::ZERO);
+        for n in 0..1000 {
+            let (intended, done) = (at(n * 10), at(n * 20 + 1));
+            let (sent, outcome) = (Some(intended), Outcome::Ok);
+            let fate = Fate::Answered { sent, first_byte: None, done, outcome };
+            recorder.picked_up(0, 0, intended, intended);
+            let (flow, operation, sequence, substituted, picked_up) = (0, 0, n, false, intended);
+            let sample = Sample { flow, operation, sequence, substituted, intended, picked_up, fate };
+            recorder.record(&sample, None);
+            summary.expect(0, 0, intended, 1.0);
+        }
+        summary.absorb(&recorder);
+        let behind = summary.tally(Scope::Total, None);
+        let seen = Sustained::of(&behind, finished(10)).unwrap();
+        // The cell in which the schedule ends belongs to it.
+        assert!((seen.achieved - 55.0).abs() < 1e-9 && (seen.late - 0.45).abs() < 1e-9, "{seen:?}");
+        assert!(!seen.was_kept_up());
+        assert_eq!(seen.worst.bad, 0);
     }
 
     #[test]
     fn what_is_on_its_way_is_not_yet_bad() {
         let mut tally = run(5, |_| 0);
         tally.timeline.at(Moment::from_nanos(4_000_000_000)).ok = 0;
-        assert!(Sustained::of(&tally, Duration::from_secs(5)).unwrap().every_window_kept_up());
+        let going_on = Stretch { end: None, ..finished(5) };
+        assert!(Sustained::of(&tally, going_on).unwrap().was_kept_up());
     }
 
     #[test]
     fn nothing_intended_is_nothing_to_judge() {
-        assert_eq!(Sustained::of(&Tally::default(), Duration::from_secs(5)), None);
-        assert_eq!(Sustained::of(&run(5, |_| 0), Duration::ZERO), None);
+        assert_eq!(Sustained::of(&Tally::default(), finished(5)), None);
+        assert_eq!(Sustained::of(&run(5, |_| 0), finished(0)), None);
     }
 }

@@ -79,6 +79,7 @@ pub(super) fn doubts(summary: &Summary, measured: &Tally, tightest: Option<Durat
         out_of_resources(measured),
         unbalanced(summary),
         not_picked_up(summary),
+        not_ended(summary),
     ]
     .into_iter()
     .flatten()
@@ -88,7 +89,7 @@ pub(super) fn doubts(summary: &Summary, measured: &Tally, tightest: Option<Durat
 /// What the reader should know.
 pub(super) fn notes(summary: &Summary, measured: &Tally) -> Vec<Remark> {
     let under_way = summary.gauges.in_flight + summary.gauges.waiting;
-    let unfinished = (under_way > 0).then(|| {
+    let unfinished = (under_way > 0 && summary.due.is_none()).then(|| {
         let figure = format!("{under_way} arrivals were waiting or in flight when this was taken");
         Remark::new(Subject::Unfinished, figure, "they are not judged; the figures of the finished run may be worse")
     });
@@ -104,6 +105,14 @@ pub(super) fn notes(summary: &Summary, measured: &Tally) -> Vec<Remark> {
         Remark::new(Subject::LocalResources, figure, "lower --concurrent or raise the limits of this host")
     });
     [unfinished, substituted, resources].into_iter().flatten().collect()
+}
+
+/// In a run that has ended nothing waits and nothing is in flight.
+fn not_ended(summary: &Summary) -> Option<Remark> {
+    let under_way = summary.gauges.in_flight + summary.gauges.waiting;
+    let figure = format!("{under_way} arrivals were still waiting or in flight when the run had ended");
+    let remedy = "this is a fault of mcpace: report it with the saved run";
+    (under_way > 0 && summary.due.is_some()).then(|| Remark::new(Subject::Accounting, figure, remedy))
 }
 
 fn no_samples(summary: &Summary, measured: &Tally) -> Option<Remark> {
@@ -197,6 +206,31 @@ mod tests {
     }
 
     #[test]
+    fn one_late_arrival_in_fifty_is_enough() {
+        let mut summary = run(WARMUP, Duration::ZERO, Outcome::Ok);
+        let mut late = run(WARMUP, Duration::from_millis(80), Outcome::Ok);
+        for _ in 0..48 {
+            summary.merge(&run(WARMUP, Duration::ZERO, Outcome::Ok));
+        }
+        late.due = Some(100);
+        summary.merge(&late);
+        assert_eq!(doubted(&summary, None), [Subject::PacingLag]);
+    }
+
+    #[test]
+    fn what_is_left_behind_at_the_end_is_a_doubt_even_where_the_account_balances() {
+        let mut summary = run(WARMUP, Duration::ZERO, Outcome::Ok);
+        let mut recorder = Recorder::new(&Shape { flows: 1, operations: 1, ..Shape::default() }, WARMUP);
+        recorder.picked_up(0, 0, WARMUP, WARMUP);
+        summary.absorb(&recorder);
+        (summary.due, summary.gauges.waiting) = (Some(101), 1);
+        assert!(summary.accounting().balanced());
+        assert_eq!(doubted(&summary, None), [Subject::Accounting]);
+        summary.due = None;
+        assert_eq!(doubted(&summary, None), []);
+    }
+
+    #[test]
     fn a_stalled_generator_is_told_its_figure_and_the_way_out() {
         let stalled = run(WARMUP, Duration::from_millis(80), Outcome::Ok);
         let measured = stalled.tally(Scope::Total, None);
@@ -229,7 +263,8 @@ mod tests {
         summary.due = Some(103);
         assert_eq!(doubted(&summary, None), [Subject::NotPickedUp]);
         summary.gauges = Gauges { in_flight: 1, ..Gauges::default() };
-        assert_eq!(doubted(&summary, None), [Subject::Accounting, Subject::NotPickedUp]);
+        assert_eq!(doubted(&summary, None), [Subject::Accounting, Subject::NotPickedUp, Subject::Accounting]);
+        summary.due = None;
         assert_eq!(notes(&summary, &Tally::default())[0].subject, Subject::Unfinished);
     }
 }

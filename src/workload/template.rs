@@ -50,10 +50,17 @@ impl Template {
     /// Compiles `arguments`, an object in which a table such as `{ uniform = [1.0, 10.0], decimals = 2 }` stands for a
     /// generated value. Says which capture it uses, if any.
     pub(super) fn compile(arguments: &Value) -> Result<(Self, Option<String>), String> {
-        let mut compiler = Compiler { pieces: Vec::new(), literal: String::new(), captured: None };
+        let mut compiler = Compiler::default();
         match arguments {
-            Value::Object(_) => compiler.value(arguments, "arguments")?,
+            // All arguments as they stand, as from the command line.
+            Value::Object(table) if generator_of(table) == Ok(Some("literal")) && table["literal"].is_object() => {
+                compiler.value(arguments, "arguments");
+            }
+            Value::Object(table) => compiler.object(table, "arguments"),
             other => return Err(format!("arguments {other} are not an object: give {{\"name\": value, …}}")),
+        }
+        if !compiler.faults.is_empty() {
+            return Err(compiler.faults.join("; "));
         }
         compiler.flush();
         let size = compiler.pieces.iter().map(|p| if let Piece::Literal(text) = p { text.len() } else { 40 }).sum();
@@ -73,10 +80,13 @@ impl Template {
     }
 }
 
+#[derive(Default)]
 struct Compiler {
     pieces: Vec<Piece>,
     literal: String,
     captured: Option<String>,
+    /// All that is wrong, so that one fault does not hide the next.
+    faults: Vec<String>,
 }
 
 impl Compiler {
@@ -86,16 +96,26 @@ impl Compiler {
         }
     }
 
-    fn value(&mut self, value: &Value, at: &str) -> Result<(), String> {
+    fn value(&mut self, value: &Value, at: &str) {
         match value {
             Value::Object(table) => match generator_of(table) {
-                Some("literal") => self.literal.push_str(&table["literal"].to_string()),
-                Some(kind) => {
-                    let generator = self.generator(kind, table).map_err(|why| format!("{at}: {why}"))?;
-                    self.flush();
-                    self.pieces.push(Piece::Generated(generator));
-                }
-                None => self.object(table, at)?,
+                Ok(Some("literal")) => self.literal.push_str(&table["literal"].to_string()),
+                Ok(Some(kind)) => match self.generator(kind, table) {
+                    Ok(generator) => {
+                        self.flush();
+                        self.pieces.push(Piece::Generated(generator));
+                    }
+                    // A text or a flag where a generator's figures stand is more likely meant as it stands.
+                    Err(why) if kind != "captured" && (table[kind].is_string() || table[kind].is_boolean()) => {
+                        self.fault(
+                            at,
+                            &format!("{why}; if the table is meant as it stands, write {{ literal = {{ … }} }}"),
+                        );
+                    }
+                    Err(why) => self.fault(at, &why),
+                },
+                Ok(None) => self.object(table, at),
+                Err(why) => self.fault(at, &why),
             },
             Value::Array(items) => {
                 self.literal.push('[');
@@ -103,16 +123,19 @@ impl Compiler {
                     if place > 0 {
                         self.literal.push(',');
                     }
-                    self.value(item, &format!("{at}[{place}]"))?;
+                    self.value(item, &format!("{at}[{place}]"));
                 }
                 self.literal.push(']');
             }
             plain => self.literal.push_str(&plain.to_string()),
         }
-        Ok(())
     }
 
-    fn object(&mut self, table: &Map<String, Value>, at: &str) -> Result<(), String> {
+    fn fault(&mut self, at: &str, why: &str) {
+        self.faults.push(format!("{at}: {why}"));
+    }
+
+    fn object(&mut self, table: &Map<String, Value>, at: &str) {
         self.literal.push('{');
         for (place, (key, value)) in table.iter().enumerate() {
             if place > 0 {
@@ -120,10 +143,9 @@ impl Compiler {
             }
             self.literal.push_str(&Value::from(key.as_str()).to_string());
             self.literal.push(':');
-            self.value(value, &format!("{at}.{key}"))?;
+            self.value(value, &format!("{at}.{key}"));
         }
         self.literal.push('}');
-        Ok(())
     }
 
     fn generator(&mut self, kind: &str, table: &Map<String, Value>) -> Result<Generator, String> {
@@ -135,6 +157,9 @@ impl Compiler {
         };
         let opened = || prefix.clone().unwrap_or_else(|| "\"".to_owned());
         Ok(match kind {
+            "uuid" | "timestamp" | "run_id" if *value != Value::Bool(true) => {
+                return Err(format!("{kind} {value} is not {kind} = true"));
+            }
             "uuid" => Generator::Uuid,
             "timestamp" => Generator::Timestamp,
             "run_id" => Generator::RunId,
@@ -163,12 +188,27 @@ impl Compiler {
     }
 }
 
-/// The generator that a table stands for: it has a generator's key, and beside it that one's modifiers only.
-fn generator_of(table: &Map<String, Value>) -> Option<&'static str> {
-    GENERATORS.iter().find_map(|(kind, modifiers)| {
-        let ours = |key: &String| key == kind || modifiers.contains(&key.as_str());
-        (table.contains_key(*kind) && table.keys().all(ours)).then_some(*kind)
-    })
+/// The generator that a table stands for, if it has a generator's key. Beside that key only its modifiers make sense;
+/// with other keys it is an ordinary table, unless the value under the key can only be meant as a generator's.
+fn generator_of(table: &Map<String, Value>) -> Result<Option<&'static str>, String> {
+    let Some((kind, modifiers)) = GENERATORS.iter().find(|(kind, _)| table.contains_key(*kind)) else {
+        return Ok(None);
+    };
+    match table.keys().find(|key| key != kind && !modifiers.contains(&key.as_str())) {
+        Some(other) if is_meant(kind, &table[*kind]) => Err(format!("`{other}` does not go with {kind}")),
+        Some(_) => Ok(None),
+        None => Ok(Some(kind)),
+    }
+}
+
+/// Whether a value under a generator's key is of the form that the generator wants.
+fn is_meant(kind: &str, value: &Value) -> bool {
+    match kind {
+        "uniform" => value.as_array().is_some_and(|bounds| bounds.len() == 2 && bounds.iter().all(Value::is_number)),
+        "lognormal" => value.get("median").is_some(),
+        "zipf" => value.get("n").is_some(),
+        _ => false,
+    }
 }
 
 fn open_string(text: &str) -> String {
@@ -194,7 +234,7 @@ fn decimals(table: &Map<String, Value>) -> Result<u8, String> {
 fn uniform(value: &Value, decimals: u8) -> Result<Generator, String> {
     let bounds: Vec<f64> = value.as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
     match bounds[..] {
-        [low, high] if low <= high => Ok(Generator::Uniform { low, high, decimals }),
+        [low, high] if low <= high && (high - low).is_finite() => Ok(Generator::Uniform { low, high, decimals }),
         _ => Err(format!("uniform {value} is not two numbers, the lower first: [1.0, 10.0]")),
     }
 }
@@ -203,6 +243,10 @@ fn lognormal(value: &Value, decimals: u8) -> Result<Generator, String> {
     let wrong = || format!("lognormal {value} is not {{ median = 50.0, sigma = 0.5 }} with both above zero");
     let field = |name: &str| value.get(name).and_then(Value::as_f64).filter(|n| *n > 0.0);
     let (median, sigma) = (field("median").ok_or_else(wrong)?, field("sigma").ok_or_else(wrong)?);
+    // Forty sigma out, where no draw has ever been, is still a number.
+    if !(median.ln() + 40.0 * sigma).exp().is_finite() {
+        return Err(format!("lognormal {value} reaches beyond all numbers: give a smaller sigma"));
+    }
     let distribution = LogNormal::new(median.ln(), sigma).map_err(|_| wrong())?;
     Ok(Generator::Lognormal { distribution, decimals })
 }
@@ -242,14 +286,16 @@ mod tests {
             "as it stands": {"literal": {"uuid": 1}},
             "id": {"captured": "x"}, "run": {"run_id": true}, "at": {"timestamp": true},
             "n": {"counter": 5}, "c": {"counter": 5, "prefix": "c\"-"}, "one": {"choice": ["only"]},
-            "uuid": {"uuid": true, "not_a_generator": 1},
+            "text": "top level", "nested": {"plain": {"key": 1}},
         });
         let expected = json!({
             "plain": [1, "two", null, {"three": true}], "as it stands": {"uuid": 1}, "id": "a\"b", "run": "run-1",
             "at": "1970-01-01T00:00:03.500Z", "n": 8, "c": "c\"-8", "one": "only",
-            "uuid": {"uuid": true, "not_a_generator": 1},
+            "text": "top level", "nested": {"plain": {"key": 1}},
         });
         assert_eq!(render(&arguments, 3), expected);
+        assert_eq!(render(&json!({"literal": {"uuid": true}}), 3), json!({"uuid": true}));
+        assert_eq!(render(&json!({"text": "hello"}), 3), json!({"text": "hello"}));
     }
 
     #[test]
@@ -290,6 +336,20 @@ mod tests {
         assert_eq!(
             fault(json!({"a": {"captured": "x"}, "b": {"captured": "y"}})),
             "arguments.b: captured `y` beside `x`: one capture an operation"
+        );
+        assert_eq!(
+            fault(json!({"a": {"uniform": [1, 2], "decimls": 2}})),
+            "arguments.a: `decimls` does not go with uniform"
+        );
+        assert_eq!(
+            fault(json!({"a": {"uuid": false}})),
+            "arguments.a: uuid false is not uuid = true; if the table is meant as it stands, write { literal = { … } }"
+        );
+        assert!(fault(json!({"a": {"uniform": [-1.7e308, 1.7e308]}})).starts_with("arguments.a: uniform"));
+        assert!(fault(json!({"a": {"lognormal": {"median": 1e300, "sigma": 1000.0}}})).contains("beyond all numbers"));
+        assert_eq!(
+            fault(json!({"a": {"text": 0}, "b": [{"choice": []}]})),
+            "arguments.a: text 0 is not a whole number from 1 to 65536; arguments.b[0]: choice [] is not a list with something in it"
         );
         assert!(fault(json!({"a": {"zipf": {"n": 0, "s": 1.0}}})).starts_with("arguments.a: zipf"));
         assert!(fault(json!({"a": {"lognormal": [1, 2]}})).starts_with("arguments.a: lognormal"));

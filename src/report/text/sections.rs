@@ -238,7 +238,7 @@ fn said(kind: &FailureKind, operations: usize, page: &mut Page<'_>) -> fmt::Resu
         return Ok(());
     }
     let first = humane_duration(kind.first.since(crate::time::Moment::ZERO));
-    page.paragraph("        ", &format!("at {first}: {}", clip(&example, EXAMPLE_COLUMNS)))
+    page.paragraph("        ", &format!("{first} into the run: {}", clip(&example, EXAMPLE_COLUMNS)))
 }
 
 /// The run by the old script's scale.
