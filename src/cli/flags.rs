@@ -165,6 +165,7 @@ fn parse_judge(text: &str) -> Result<Judge, String> {
     }
 }
 
+#[cfg(feature = "server")]
 impl RunArgs {
     /// Arguments that name nothing but a target, for the demo.
     pub(super) fn against(url: String) -> Self {
@@ -183,7 +184,9 @@ impl RunArgs {
         self.objective = objectives;
         self
     }
+}
 
+impl RunArgs {
     /// The plan that flags, environment and plan file make together, and where its in-flight limit comes from.
     pub(super) fn plan(&self, random_seed: u64) -> Result<(Plan, ConcurrentFrom), Failure> {
         let (file, faults) = match &self.plan {

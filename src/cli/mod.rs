@@ -1,5 +1,6 @@
 //! The command line: flags in, an exit code out.
 
+#[cfg(feature = "server")]
 mod demo;
 mod environment;
 mod exit;

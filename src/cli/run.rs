@@ -35,8 +35,9 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let session = Session::open(&plan, &signals)?;
     tracing::info!("run {} begins, seed {}", identity.run_id, plan.seed);
     let setup = Setup { identity, bounds, stop };
-    let ended = drive(&plan, &setup, &session, &watch)?;
+    let ended = drive(&plan, &setup, &session, &watch);
     session.close();
+    let ended = ended?;
     watch.end(&ended.summary);
     let saved = saved_run(&plan, setup.identity, &session, ended, &signals);
     let exit = finish(&saved, args.out.as_deref(), log);

@@ -1,6 +1,6 @@
 //! ENOUGH? From promises and a summary to a verdict, as a pure function.
 //!
-//! An [`Objective`] is a promise as the user wrote it; resolved against a plan's names it can be judged. [`judge`] looks
+//! An [`Objective`] is a promise as the user wrote it; resolved against a plan's names it can be judged. [`judge()`] looks
 //! at a [`crate::measure::Summary`] and nothing else, so a saved run gets the same answer as a live one. Every objective
 //! gives a [`Finding`]; what makes the measurement itself untrustworthy is a doubt, and a doubt beats every finding.
 
