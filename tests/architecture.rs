@@ -234,7 +234,7 @@ fn machine_paths(name: &str, text: &str) -> Vec<String> {
     let named = |line: &str| {
         let place = places.iter().find(|place| {
             line.match_indices(place.as_str()).any(|(at, _)| {
-                // `./work/` and `https://host/work/` are no paths of a machine.
+                // Behind a name, a dot or a dash it is the middle of another path or of a URL.
                 !line[..at].ends_with(|c: char| is_name(c) || c == '.' || c == '-')
             })
         })?;

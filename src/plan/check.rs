@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::{Draft, Flow, FlowDraft, Load, Plan, Run};
-use crate::arrival::{Process, Profile};
+use crate::arrival::{Process, ProcessError, Profile};
 use crate::mcp::Target;
 use crate::time::{Moment, Rate, format_duration};
 use crate::verdict::{self, Objective};
@@ -44,7 +44,6 @@ impl Faults {
 const RATE: f64 = 100.0;
 const TOTAL: u64 = 1000;
 const CONCURRENT: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");
-const BURST: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// No timeout or duration is shorter.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -153,16 +152,13 @@ fn check_flow(name: String, draft: FlowDraft, operations: &[Operation], faults: 
 }
 
 fn process(name: Option<&str>, burst: Option<NonZeroU32>) -> Result<Process, String> {
-    match (name, burst) {
-        (Some(other), _) if !["constant", "poisson", "token-bucket"].contains(&other) => {
-            Err(format!("arrivals `{other}` are not known: give constant, poisson or token-bucket"))
-        }
-        (Some("token-bucket"), burst) => Ok(Process::TokenBucket { burst: burst.unwrap_or(BURST) }),
+    let process = name.map_or(Ok(Process::default()), str::parse).map_err(|why: ProcessError| why.to_string())?;
+    match (process, burst) {
+        (Process::TokenBucket { .. }, Some(burst)) => Ok(process.with_burst(burst)),
         (_, Some(burst)) => Err(format!(
             "a burst of {burst} needs a token bucket: give --arrivals token-bucket with it, or leave it out"
         )),
-        (Some("constant"), None) => Ok(Process::Constant),
-        _ => Ok(Process::Poisson),
+        (process, None) => Ok(process),
     }
 }
 
