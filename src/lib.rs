@@ -8,6 +8,7 @@
 //! | 0 | [`time`] | moments since the run began, rates, durations: as values and as text |
 //! | 0 | `stamp` | an instant of the wall clock as RFC 3339 text |
 //! | 0 | [`outcome`] | how a call ended, and whose fault that was |
+//! | 0 | [`secret`] | values that are sent and never shown |
 //! | 1 | [`arrival`] | WHEN: a schedule that never looks at a clock |
 //! | 1 | [`workload`] | WHAT: the call for an arrival, and what its reply teaches |
 //! | 1 | [`mcp`] | THE WIRE: MCP in bytes, without I/O |
@@ -34,6 +35,7 @@ pub mod measure;
 pub mod outcome;
 pub mod plan;
 pub mod report;
+pub mod secret;
 #[cfg(feature = "server")]
 pub mod server;
 mod stamp;

@@ -22,7 +22,7 @@ pub enum Outcome {
     HttpError,
     /// The server answered 401 or 403.
     AuthError,
-    /// An expectation, a schema or an invariant did not hold.
+    /// An expectation, a schema or an invariant did not hold; where it is one about money, a [`Violation`] says which.
     WrongAnswer,
     /// The reply was not JSON, not JSON-RPC, too large, had another id or an unknown result type.
     InvalidReply,
@@ -115,6 +115,11 @@ impl Outcome {
         }
     }
 
+    /// Whether it was given up at its timeout.
+    pub const fn is_timeout(self) -> bool {
+        matches!(self, Self::TimeoutNoByte | Self::TimeoutHeadersOnly | Self::TimeoutTruncated)
+    }
+
     /// Whether a complete reply came, so that its response time is known. Without one, the response time counts as above
     /// every bound.
     pub const fn is_complete_reply(self) -> bool {
@@ -127,6 +132,109 @@ impl Outcome {
                 | Self::Unreachable
                 | Self::NoLocalResource
         )
+    }
+}
+
+/// In which way an answer that was well formed broke a promise about money. The set is closed: a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Violation {
+    /// An acknowledged write was not found, and was not found again later.
+    LostWrite,
+    /// An acknowledged write was not found, but was later, or was very young.
+    StaleRead,
+    /// Another amount or currency than was sent or acknowledged.
+    WrongAmount,
+    /// The answer for another payment or customer than was asked about.
+    WrongPayment,
+    /// Two payments under one idempotency key.
+    DoubleCharge,
+    /// Another body under a key that was used, and no error.
+    AlteredAccepted,
+    /// A balance that no order of the writes explains.
+    BalanceOff,
+}
+
+impl Violation {
+    /// Every kind, in the order of reports.
+    pub const ALL: [Self; 7] = [
+        Self::LostWrite,
+        Self::StaleRead,
+        Self::WrongAmount,
+        Self::WrongPayment,
+        Self::DoubleCharge,
+        Self::AlteredAccepted,
+        Self::BalanceOff,
+    ];
+    /// How many kinds there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// The position in [`Violation::ALL`]: an array index.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The name in metrics, saved runs and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LostWrite => "lost_write",
+            Self::StaleRead => "stale_read",
+            Self::WrongAmount => "wrong_amount",
+            Self::WrongPayment => "wrong_payment",
+            Self::DoubleCharge => "double_charge",
+            Self::AlteredAccepted => "altered_accepted",
+            Self::BalanceOff => "balance_off",
+        }
+    }
+}
+
+/// How a call was sent again under an idempotency key that was used already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Probe {
+    /// While the first call was in flight.
+    Parallel,
+    /// After the first call was acknowledged.
+    Later,
+    /// After the first call ended in a way that says nothing about its effect.
+    AfterTimeout,
+    /// After the first call was acknowledged, with another body.
+    Altered,
+}
+
+impl Probe {
+    /// Every kind, in the order of reports.
+    pub const ALL: [Self; 4] = [Self::Parallel, Self::Later, Self::AfterTimeout, Self::Altered];
+    /// How many kinds there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// The position in [`Probe::ALL`]: an array index.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The name in metrics, saved runs and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Parallel => "parallel",
+            Self::Later => "later",
+            Self::AfterTimeout => "after_timeout",
+            Self::Altered => "altered",
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 
@@ -158,6 +266,18 @@ mod tests {
             assert_eq!(Outcome::ALL.iter().filter(|o| o.name() == outcome.name()).count(), 1);
             let json = serde_json::to_string(&outcome).expect("an outcome is a string");
             assert_eq!(json, format!("\"{}\"", outcome.name()));
+        }
+    }
+
+    #[test]
+    fn violations_and_probes_are_numbered_by_their_place_and_written_by_their_names() {
+        for (place, violation) in Violation::ALL.into_iter().enumerate() {
+            assert_eq!(violation.index(), place);
+            assert_eq!(serde_json::to_string(&violation).expect("text"), format!("\"{violation}\""));
+        }
+        for (place, probe) in Probe::ALL.into_iter().enumerate() {
+            assert_eq!(probe.index(), place);
+            assert_eq!(serde_json::to_string(&probe).expect("text"), format!("\"{probe}\""));
         }
     }
 

@@ -52,7 +52,7 @@ impl Moment {
 }
 
 /// Whoever can say what time it is. Implemented by `engine::clock`, and by tests with a time of their own.
-pub trait Clock {
+pub trait Clock: 'static {
     /// The present, never earlier than any present given before on this thread.
     fn now(&self) -> Moment;
 }

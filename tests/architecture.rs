@@ -13,18 +13,19 @@ use std::path::Path;
 use scanner::{Source, Word, blank_tests, is_name, sources};
 
 /// The modules in layer order, and what each may know of the others. `driver::Driver` is that one item only.
-const MODULES: [(u8, &str, &[&str]); 14] = [
+const MODULES: [(u8, &str, &[&str]); 15] = [
     (0, "time", &[]),
     (0, "stamp", &[]),
     (0, "outcome", &[]),
+    (0, "secret", &[]),
     (1, "arrival", &["time"]),
     // The one arrow within a layer: a call is made for an arrival.
     (1, "workload", &["time", "stamp", "outcome", "arrival"]),
-    (1, "mcp", &["time", "outcome"]),
+    (1, "mcp", &["time", "outcome", "secret"]),
     (1, "measure", &["time", "outcome"]),
     (2, "verdict", &["time", "outcome", "measure"]),
-    (2, "plan", &["time", "arrival", "workload", "mcp", "verdict"]),
-    (3, "driver", &["time", "outcome", "workload", "mcp"]),
+    (2, "plan", &["time", "secret", "arrival", "workload", "mcp", "verdict"]),
+    (3, "driver", &["time", "outcome", "secret", "workload", "mcp", "measure"]),
     (3, "server", &["time"]),
     (4, "engine", &["time", "outcome", "arrival", "workload", "measure", "plan", "driver::Driver"]),
     (4, "report", &["time", "stamp", "outcome", "measure", "verdict", "plan"]),
@@ -32,8 +33,8 @@ const MODULES: [(u8, &str, &[&str]); 14] = [
 ];
 
 /// Modules without I/O, clock, thread or print.
-const PURE: [&str; 10] =
-    ["time", "stamp", "outcome", "arrival", "workload", "mcp", "measure", "verdict", "plan", "report"];
+const PURE: [&str; 11] =
+    ["time", "stamp", "outcome", "secret", "arrival", "workload", "mcp", "measure", "verdict", "plan", "report"];
 const IMPURE_WORDS: [&str; 20] = [
     "tokio",
     "hyper",

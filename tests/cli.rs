@@ -132,7 +132,7 @@ fn flags_that_cannot_be_meant_are_refused_with_the_way_out_and_nothing_is_sent()
         ("--tool work --args [1]", &["--args", "not a JSON object"]),
         ("--tool work --args {", &["--args is not JSON"]),
         ("--args {}", &["--tool"]),
-        ("--protocol 2026-07-28", &["--protocol", "2026-07-28", "2025-11-25"]),
+        ("--protocol 2027-01-01", &["--protocol", "2027-01-01", "2026-07-28"]),
         ("--burst 5", &["--arrivals token-bucket"]),
         ("--objective p95", &["--objective", "p95"]),
         ("--mix verify_paymnt=1", &["verify_paymnt", "verify_payment"]),

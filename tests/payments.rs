@@ -76,7 +76,8 @@ fn every_revision_is_spoken_with_json_and_events_and_with_and_without_sessions()
     for flags in ["", "--replies sse", "--sessions stateful"] {
         let server = Server::start(flags);
         for (protocol, spoken) in [
-            ("auto", Some("2025-11-25")),
+            ("auto", Some("2026-07-28")),
+            ("2026-07-28", Some("2026-07-28")),
             ("2025-11-25", Some("2025-11-25")),
             ("2025-06-18", Some("2025-06-18")),
             ("2025-03-26", Some("2025-03-26")),

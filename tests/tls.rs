@@ -156,3 +156,28 @@ fn https_to_a_plain_port_and_http_to_a_port_of_tls_are_told() {
     command.args(["run", &terminator.url("localhost").replacen("https:", "http:", 1), "--metrics", "off"]);
     finish(command).assert_refused(5, &["want https"]);
 }
+
+#[test]
+fn an_authority_of_ones_own_is_trusted_in_place_of_the_systems_and_any_certificate_where_that_is_asked_for() {
+    let server = Server::start("");
+    let authority = Authority::new();
+    let terminator = Terminator::start(authority.config("localhost"), plain_address(&server));
+    let url = terminator.url("localhost");
+    let file = authority.file().display().to_string();
+    Load::on(&url, &format!("--ca-cert {file} --rate 100 --total 20")).run().exited(0).all_ok(20);
+    let loaded = Load::on(&url, "--insecure --rate 100 --total 20").run();
+    loaded.exited(0).all_ok(20).says("no certificate was checked");
+
+    let other = Authority::new();
+    let mut command = mcpace();
+    command.args(["run", &url, "--metrics", "off", "--ca-cert"]).arg(other.file());
+    // What the system trusts does not count any more.
+    finish({
+        command.env("SSL_CERT_FILE", authority.file());
+        command
+    })
+    .assert_refused(5, &["UnknownIssuer", "--ca-cert"]);
+    let mut command = mcpace();
+    command.args(["run", &url, "--metrics", "off", "--http2", "--ca-cert", &file]);
+    finish(command).assert_refused(5, &["does not offer HTTP/2", "leave out --http2"]);
+}

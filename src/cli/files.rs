@@ -153,11 +153,12 @@ pub(super) fn read(path: &Path) -> Result<SavedRun, FileError> {
     SavedRun::from_json(&text).map_err(|source| FileError::NoRun { path: path.to_owned(), source })
 }
 
-fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+/// Reads a file that has at most `most` bytes.
+pub(super) fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     File::open(path)?.take(most + 1).read_to_end(&mut text)?;
     if text.len() as u64 > most {
-        return Err(io::Error::other(format!("it is larger than {most} bytes, which no saved run is")));
+        return Err(io::Error::other(format!("it is larger than {most} bytes")));
     }
     Ok(text)
 }

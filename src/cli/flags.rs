@@ -10,11 +10,13 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 
+use super::connection::ConnectionArgs;
 use super::environment;
 use super::exit::Failure;
+use super::truth::TruthArgs;
 use crate::arrival::Profile;
 use crate::mcp::Protocol;
-use crate::plan::{self, Draft, Faults, FlowDraft, Load, Pacing, Plan};
+use crate::plan::{self, Draft, Faults, FlowDraft, Load, Pacing, Plan, Sessions};
 use crate::time::{Rate, parse_duration};
 use crate::verdict::{Objective, payments_objectives};
 use crate::workload::{Operation, payments};
@@ -32,6 +34,9 @@ pub(super) struct RunArgs {
     /// Everything, in a TOML file.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
+
+    #[command(flatten)]
+    connection: ConnectionArgs,
 
     /// Arrivals per second: 1000, 1000/s, 60000/m, 0.5/s [default: 100/s].
     #[arg(long, value_name = "R", value_parser = Rate::parse_load, help_heading = "Load")]
@@ -70,6 +75,12 @@ pub(super) struct RunArgs {
     /// The MCP revision; plain posts JSON-RPC without a handshake [default: auto].
     #[arg(long, value_name = "P", help_heading = "Calls")]
     protocol: Option<Protocol>,
+    /// How calls share the sessions of a server that has them: pool:N in turn, one per-call, or none [default: pool:8].
+    #[arg(long, value_name = "pool:N|per-call|none", value_parser = told::<Sessions>, help_heading = "Calls")]
+    sessions: Option<Sessions>,
+
+    #[command(flatten)]
+    truth: TruthArgs,
 
     /// Calls in flight at most [default: 10000] [env: LOAD_TEST_CONCURRENT].
     #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU32>, help_heading = "Limits")]
@@ -227,7 +238,9 @@ impl RunArgs {
         }
         Ok(Draft {
             url: self.target.clone().or_else(|| self.url.clone()),
+            connection: self.connection.draft(),
             protocol: self.protocol,
+            sessions: self.sessions,
             seed: self.seed,
             operations: self.operation()?.into_iter().collect(),
             objectives,
@@ -236,6 +249,7 @@ impl RunArgs {
             warmup: self.warmup,
             pacing: self.pacing,
             lanes: self.lanes,
+            truth: self.truth.draft(),
             ..Draft::default()
         })
     }
@@ -290,12 +304,12 @@ impl RunArgs {
         if !value.is_object() {
             return Err(format!("--args {value} is not a JSON object: write {{\"name\": value}}"));
         }
-        let (capture, mut expect) = built_in.map_or_else(Default::default, |o| (o.capture, o.expect));
-        let own_id: &Value = &serde_json::json!({"captured": true});
-        expect.retain(|_, want| want != own_id);
         // What stands on the command line is meant to the letter: no generators in it.
         let arguments = Value::Object([("literal".to_owned(), value)].into_iter().collect());
-        Ok(Some(Operation { name: tool.clone(), tool: tool.clone(), arguments, capture, expect }))
+        let mut operation = Operation { arguments, ..built_in.unwrap_or_default() };
+        (operation.name, operation.tool) = (tool.clone(), tool.clone());
+        payments::fit(&mut operation, &[]);
+        Ok(Some(operation))
     }
 }
 

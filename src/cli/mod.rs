@@ -1,5 +1,6 @@
 //! The command line: flags in, an exit code out.
 
+mod connection;
 #[cfg(feature = "server")]
 mod demo;
 mod environment;
@@ -8,6 +9,7 @@ mod files;
 mod flags;
 mod limits;
 mod log;
+mod pool;
 mod report;
 mod results;
 mod run;
@@ -15,6 +17,7 @@ mod run;
 mod serve;
 mod session;
 mod signals;
+mod truth;
 mod watch;
 
 use clap::{Parser, Subcommand};
@@ -40,7 +43,7 @@ enum Command {
     Demo(demo::DemoArgs),
     /// The bundled reference MCP payments server, with faults on request.
     #[cfg(feature = "server")]
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Render a saved run again and judge it again, also against other objectives.
     Report(report::ReportArgs),
     /// Print a completion script for a shell.

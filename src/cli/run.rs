@@ -34,10 +34,13 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let watch = Watch::begin(&plan, &objectives, &identity, &bounds, args, log)?;
     let session = Session::open(&plan, &signals)?;
     tracing::info!("run {} begins, seed {}", identity.run_id, plan.seed);
-    let setup = Setup { identity, bounds, stop };
+    let setup = Setup { identity, bounds, side_calls: session.pool.side_calls.clone(), stop };
     let ended = drive(&plan, &setup, &session, &watch);
-    session.close();
-    let ended = ended?;
+    let closing = session.close();
+    let mut ended = ended?;
+    for call in &closing {
+        ended.summary.note_side_call(call, &setup.bounds);
+    }
     watch.end(&ended.summary);
     let saved = saved_run(&plan, setup.identity, &session, ended, &signals);
     let exit = finish(&saved, args.out.as_deref(), log);
@@ -57,11 +60,16 @@ fn drive(plan: &Plan, setup: &Setup, session: &Session, watch: &Watch<'_>) -> Re
     let tools: Vec<String> = plan.operations.iter().map(|operation| operation.tool.clone()).collect();
     let limits = Limits {
         timeout: plan.run.timeout,
+        connect_timeout: plan.connection.connect_timeout,
+        per_call: plan.connection.per_call,
         max_reply_bytes: plan.run.max_reply_bytes as usize,
         max_idle: plan.run.concurrent.get().div_ceil(plan.run.lanes.get()) as usize,
         ..Limits::default()
     };
-    let make = |clock| McpDriver::new(session.connector.clone(), &session.negotiated, &tools, limits, clock);
+    let make = |lane, clock| {
+        let driver = McpDriver::new(session.connector.clone(), &session.negotiated, &tools, limits, clock);
+        driver.in_sessions(session.pool.of_lane(lane, plan.run.lanes.get()))
+    };
     let ended = engine::run(plan, setup, make, |summary, now| {
         watch.show(summary, now);
         ControlFlow::Continue(())

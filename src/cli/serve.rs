@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 use std::thread;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tokio::runtime::{Builder, Runtime};
@@ -11,7 +12,9 @@ use tokio::sync::oneshot;
 
 use super::exit::{Exit, Failure};
 use crate::server::fault::{Faults, Freeze, ResponseTime, Share};
+use crate::server::slip::LedgerFaults;
 use crate::server::{AllowedHosts, Listening, Replies, ServerError, Sessions, Settings, serve};
+use crate::time::parse_duration;
 
 /// Run the bundled reference payments server, with faults on request
 #[derive(Args, Clone, Debug)]
@@ -40,7 +43,7 @@ pub(super) struct ServeArgs {
     /// Starting balances, payment ids and faults come from this number
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(super) seed: u64,
-    /// Payments remembered; the oldest are forgotten beyond
+    /// Payments remembered; beyond, the oldest are forgotten, though not by balances
     #[arg(long, default_value = "1000000", value_name = "N")]
     pub(super) remember: NonZeroUsize,
     /// What goes wrong on purpose.
@@ -70,9 +73,39 @@ pub(super) struct FaultArgs {
     /// Share of calls answered wrongly: no payment id, another payment's id, no balance
     #[arg(long, value_name = "SHARE")]
     pub(super) wrong_share: Option<Share>,
+    /// Share of calls whose reply carries the id of another request
+    #[arg(long, value_name = "SHARE")]
+    pub(super) other_id_share: Option<Share>,
     /// Freeze all connections for the last part of every period since the server began, as in 500ms/5s
     #[arg(long, value_name = "LENGTH/PERIOD")]
     pub(super) freeze: Option<Freeze>,
+    /// Faults of the payments themselves.
+    #[command(flatten)]
+    pub(super) ledger: LedgerArgs,
+}
+
+/// The flags that make the payments themselves go wrong. Each share is drawn for itself.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Faults of payments")]
+pub(super) struct LedgerArgs {
+    /// Share of repeated idempotency keys that are ignored: the payment is made a second time
+    #[arg(long, value_name = "SHARE")]
+    pub(super) double_charge_share: Option<Share>,
+    /// Share of payments that are acknowledged with an id and never stored
+    #[arg(long, value_name = "SHARE")]
+    pub(super) lost_write_share: Option<Share>,
+    /// Share of creates and verifies that answer one more than was paid
+    #[arg(long, value_name = "SHARE")]
+    pub(super) wrong_amount_share: Option<Share>,
+    /// Verifies do not find payments younger than this
+    #[arg(long, value_name = "LAG", value_parser = parse_duration)]
+    pub(super) stale_reads: Option<Duration>,
+    /// Share of verifies that are stale [default: 100%]
+    #[arg(long, value_name = "SHARE", requires = "stale_reads")]
+    pub(super) stale_share: Option<Share>,
+    /// Verifies on another connection than the payment's do not find payments younger than this
+    #[arg(long, value_name = "LAG", value_parser = parse_duration)]
+    pub(super) replica_lag: Option<Duration>,
 }
 
 /// The choices of `--sessions`.
@@ -149,6 +182,15 @@ impl FaultArgs {
             resets: self.reset_share.unwrap_or_default(),
             malformed: self.malformed_share.unwrap_or_default(),
             wrong: self.wrong_share.unwrap_or_default(),
+            other_ids: self.other_id_share.unwrap_or_default(),
+            ledger: LedgerFaults {
+                double_charges: self.ledger.double_charge_share.unwrap_or_default(),
+                lost_writes: self.ledger.lost_write_share.unwrap_or_default(),
+                wrong_amounts: self.ledger.wrong_amount_share.unwrap_or_default(),
+                stale_reads: self.ledger.stale_reads,
+                stale_share: self.ledger.stale_share,
+                replica_lag: self.ledger.replica_lag,
+            },
             freeze: self.freeze,
         }
     }
@@ -210,8 +252,6 @@ fn stdin_closed() -> oneshot::Receiver<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use clap::Parser;
 
     use super::*;
@@ -235,7 +275,8 @@ mod tests {
     fn every_flag_reaches_the_settings() {
         let flags = "--host ::1 --port 0 --sessions stateful --seed 7 --remember 5 --allowed-host a --allowed-host b \
             --response-time 2s --error-share 1% --http-error-share 0.02 --reset-share 3% --malformed-share 4% \
-            --wrong-share 5% --freeze 500ms/5s";
+            --wrong-share 5% --other-id-share 6% --double-charge-share 7% --lost-write-share 8% --wrong-amount-share 9% \
+            --stale-reads 100ms --stale-share 10% --replica-lag 1s --freeze 500ms/5s";
         let faults = Faults {
             response_time: ResponseTime::Fixed(Duration::from_secs(2)),
             errors: "1%".parse().unwrap(),
@@ -243,6 +284,15 @@ mod tests {
             resets: "3%".parse().unwrap(),
             malformed: "4%".parse().unwrap(),
             wrong: "5%".parse().unwrap(),
+            other_ids: "6%".parse().unwrap(),
+            ledger: LedgerFaults {
+                double_charges: "7%".parse().unwrap(),
+                lost_writes: "8%".parse().unwrap(),
+                wrong_amounts: "9%".parse().unwrap(),
+                stale_reads: Some(Duration::from_millis(100)),
+                stale_share: Some("10%".parse().unwrap()),
+                replica_lag: Some(Duration::from_secs(1)),
+            },
             freeze: Some("500ms/5s".parse().unwrap()),
         };
         let wanted = Settings {
@@ -269,6 +319,8 @@ mod tests {
         assert!(refused(&["--error-share", "2"]).contains("give it as 1% or 0.01"));
         assert!(refused(&["--freeze", "5s/5s"]).contains("as in 500ms/5s"));
         assert!(refused(&["--response-time", "lognormal(20ms)"]).contains("lognormal(20ms, 0.5)"));
+        assert!(refused(&["--stale-share", "5%"]).contains("--stale-reads"));
+        assert!(refused(&["--replica-lag", "soon"]).contains("soon"));
         assert!(refused(&["--threads", "0"]).contains("--threads"));
     }
 }

@@ -1,16 +1,23 @@
 //! What is agreed with the target before the first call, and taken back after the last.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use tokio::runtime::Runtime;
+use tokio::task::LocalSet;
+use tokio::time::timeout;
 
+use super::connection;
 use super::exit::{Exit, Failure};
+use super::pool::Pool;
 use super::signals::Signals;
 use crate::driver::{self, Connector};
 use crate::mcp::{Negotiated, check_tools};
+use crate::measure::SideCall;
 use crate::plan::Plan;
 use crate::report::Server;
+use crate::secret::Scrub;
 
 /// How long the target has to answer before the run: as long as a call, but within these. A short timeout of calls is no
 /// reason to give up on a handshake, and nobody wants to wait for half a minute to learn of a wrong port.
@@ -24,6 +31,7 @@ pub(super) struct Session {
     runtime: Runtime,
     pub(super) connector: Connector,
     pub(super) negotiated: Negotiated,
+    pub(super) pool: Pool,
 }
 
 impl Session {
@@ -31,29 +39,55 @@ impl Session {
     pub(super) fn open(plan: &Plan, signals: &Signals) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("failed to start an event loop").map_err(Failure::usage)?;
-        let connector = Connector::new(plan.target.clone());
+        let connector = connection::connector(&plan.target, &plan.connection)?;
         let patience = plan.run.timeout.clamp(LEAST_PATIENCE, MOST_PATIENCE);
-        let negotiated = runtime.block_on(async {
+        let mut negotiated = runtime.block_on(LocalSet::new().run_until(async {
+            let mut agreement = pin!(driver::negotiate(&connector, plan.protocol, patience));
             tokio::select! {
-                agreed = driver::negotiate(&connector, plan.protocol, patience) => {
-                    agreed.map_err(|why| failed(Exit::Target, &why))
+                agreed = &mut agreement => agreed.map_err(|why| failed(Exit::Target, &connector.scrub().text(&why.to_string()))),
+                exit = signals.arrival() => {
+                    // A session that is being opened now would stay open.
+                    if let Ok(Ok(negotiated)) = timeout(FAREWELL, agreement).await {
+                        driver::close_session(&connector, &negotiated, FAREWELL).await;
+                    }
+                    Err(stopped(exit))
                 }
-                exit = signals.arrival() => Err(Failure::new(exit, anyhow!("stopped before anything was sent"))),
             }
-        })?;
+        }))?;
+        remark(&mut negotiated, plan, connector.scrub());
         let revision = negotiated.revision.map_or_else(|| "JSON-RPC".to_owned(), |revision| format!("MCP {revision}"));
         let session = if negotiated.session.is_some() { "in a session" } else { "without a session" };
         tracing::info!("{} speaks {revision} {session}", plan.target);
         for warning in &negotiated.warnings {
             tracing::warn!("{warning}");
         }
-        let session = Self { runtime, connector, negotiated };
+        let mut session = Self { runtime, connector, negotiated, pool: Pool::default() };
         let tools = plan.operations.iter().map(|operation| &*operation.tool);
         if let Err(why) = check_tools(&session.negotiated, tools) {
-            session.close();
+            let Self { runtime, connector, negotiated, .. } = &session;
+            runtime.block_on(LocalSet::new().run_until(driver::close_session(connector, negotiated, FAREWELL)));
+            let why = connector.scrub().text(&why.to_string());
             return Err(failed(Exit::Target, &why));
         }
+        session.open_pool(plan, patience, signals)?;
         Ok(session)
+    }
+
+    /// Opens the sessions that the plan asks for.
+    fn open_pool(&mut self, plan: &Plan, patience: Duration, signals: &Signals) -> Result<(), Failure> {
+        let known = self.negotiated.warnings.len();
+        let stop = async {
+            signals.arrival().await;
+        };
+        let opening = Pool::open(plan, &self.connector, &mut self.negotiated, patience, stop);
+        self.pool = self.runtime.block_on(opening);
+        for warning in &self.negotiated.warnings[known..] {
+            tracing::warn!("{warning}");
+        }
+        signals.first().map_or(Ok(()), |exit| {
+            self.close();
+            Err(stopped(exit))
+        })
     }
 
     /// What a report says of the target.
@@ -65,13 +99,28 @@ impl Session {
         }
     }
 
-    /// Takes back what was opened at the target.
-    pub(super) fn close(&self) {
-        self.runtime.block_on(driver::close_session(&self.connector, &self.negotiated, FAREWELL));
+    /// Takes back what was opened at the target; says which calls that took.
+    pub(super) fn close(&self) -> Vec<SideCall> {
+        self.runtime.block_on(LocalSet::new().run_until(self.pool.close(&self.connector, &self.negotiated)))
+    }
+}
+
+fn stopped(exit: Exit) -> Failure {
+    Failure::new(exit, anyhow!("stopped before anything was sent"))
+}
+
+/// Adds what the way to the target gives cause to say, and takes out what nobody shall read.
+fn remark(negotiated: &mut Negotiated, plan: &Plan, scrub: &Scrub) {
+    for said in negotiated.warnings.iter_mut().chain(&mut negotiated.server_name) {
+        *said = scrub.text(said);
+    }
+    if plan.connection.insecure {
+        let warning = "--insecure: nobody knows who answered, as no certificate was checked";
+        negotiated.warnings.push(warning.to_owned());
     }
 }
 
 /// The errors of drivers are fragments that follow "failed to".
-fn failed(exit: Exit, why: &dyn std::error::Error) -> Failure {
+fn failed(exit: Exit, why: &str) -> Failure {
     Failure::new(exit, anyhow!("failed to {why}"))
 }

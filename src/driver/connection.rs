@@ -1,10 +1,9 @@
-//! One HTTP/1.1 connection: its protocol machine and the request on it are driven by the same task.
+//! A connection as a call sees it: HTTP/1.1, whose protocol machine is driven by the call on it, or a stream of HTTP/2.
 
-use std::cell::Cell;
 use std::future::poll_fn;
-use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -13,109 +12,145 @@ use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::tls::Stream;
+use super::credentials::Credentials;
+use super::multiplex::{Companion, Link, Seat};
+use super::stream::{Io, Stream};
+use super::turn::{PART, Turns};
+use super::wire::{Many, Shared, Tap, Wire};
 use crate::time::{Clock, Moment};
+use crate::workload::ConnectionId;
 
-/// What the connections of one driver share: the clock, and what they count.
-#[derive(Debug)]
-pub(super) struct Shared<C> {
-    pub(super) clock: C,
-    sent: Cell<u64>,
-    received: Cell<u64>,
-    open: Cell<usize>,
+/// What a call's bytes go through.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and all are boxed with their connection"
+)]
+enum Line<C: Clock> {
+    /// A connection of the call's own.
+    Own(Own<C>),
+    /// A place on a connection that calls share.
+    Seat(Seat<C>),
 }
 
-/// What a connection's stream sees of the call that is on it.
-#[derive(Debug)]
-struct Tap<C> {
-    shared: Rc<Shared<C>>,
-    sent: Cell<Option<Moment>>,
-    first_byte: Cell<Option<Moment>>,
-}
-
-/// A stream that stamps the first byte out and the first byte in, and counts all.
-struct Wire<C, S> {
-    stream: S,
+/// A connection of HTTP/1.1.
+struct Own<C: Clock> {
+    sender: http1::SendRequest<Full<Bytes>>,
+    machine: http1::Connection<TokioIo<Wire<C, Io>>, Full<Bytes>>,
+    end: End,
     tap: Rc<Tap<C>>,
 }
 
 /// Whether a protocol machine has stopped, and why if that was a failure.
 #[derive(Default)]
-struct End {
-    is_over: bool,
-    reason: Option<hyper::Error>,
+pub(super) struct End {
+    pub(super) is_over: bool,
+    pub(super) reason: Option<hyper::Error>,
 }
 
-/// An open connection, to be used by one call at a time. Dropping it closes it.
+/// An open connection, to be used by one call at a time. Dropping it closes it, or the call's stream on it.
 pub(super) struct Connection<C: Clock> {
-    sender: http1::SendRequest<Full<Bytes>>,
-    machine: http1::Connection<TokioIo<Wire<C, TokioIo<Stream>>>, Full<Bytes>>,
-    end: End,
-    tap: Rc<Tap<C>>,
+    line: Line<C>,
+    credentials: Option<Arc<Credentials>>,
+    /// Which one it is.
+    pub(super) id: ConnectionId,
     /// Whether a call has been made on it before.
     pub(super) is_reused: bool,
-}
-
-impl<C: Clock> Shared<C> {
-    pub(super) fn new(clock: C) -> Rc<Self> {
-        Rc::new(Self { clock, sent: Cell::new(0), received: Cell::new(0), open: Cell::new(0) })
-    }
-
-    /// Connections open now.
-    pub(super) fn open(&self) -> usize {
-        self.open.get()
-    }
-
-    /// Bytes sent and received, without those of TLS.
-    pub(super) fn bytes(&self) -> (u64, u64) {
-        (self.sent.get(), self.received.get())
-    }
-}
-
-impl<C> Drop for Tap<C> {
-    fn drop(&mut self) {
-        self.shared.open.update(|open| open - 1);
-    }
 }
 
 impl<C: Clock + 'static> Connection<C> {
     /// Makes a connection out of a stream; boxed, as it is passed from hand to hand with every call.
     pub(super) async fn new(stream: Stream, shared: &Rc<Shared<C>>) -> Result<Box<Self>, hyper::Error> {
-        shared.open.update(|open| open + 1);
-        let tap = Rc::new(Tap { shared: Rc::clone(shared), sent: Cell::new(None), first_byte: Cell::new(None) });
-        let wire = Wire { stream: TokioIo::new(stream), tap: Rc::clone(&tap) };
-        // Without vectored writes head and body are copied together: one write, and one TLS record.
-        let (sender, machine) = http1::Builder::new().writev(false).handshake(TokioIo::new(wire)).await?;
-        Ok(Box::new(Self { sender, machine, end: End::default(), tap, is_reused: false }))
+        let (tap, id) = Tap::open(shared, stream.http2.is_some().then(Many::default));
+        let wire = TokioIo::new(Wire { stream: stream.io, tap: Rc::clone(&tap) });
+        let line = if let Some(scheme) = stream.http2 {
+            Line::Seat(Seat::on(&Link::open(wire, tap, id, scheme).await?))
+        } else {
+            // No head is longer than a part. Without vectored writes head and body are copied together: one write, and
+            // one TLS record.
+            let (sender, machine) = http1::Builder::new().writev(false).max_buf_size(PART).handshake(wire).await?;
+            Line::Own(Own { sender, machine, end: End::default(), tap })
+        };
+        Ok(Box::new(Self { line, credentials: stream.credentials, id, is_reused: false }))
+    }
+
+    /// A place on the connection that `other` has a place on too.
+    pub(super) fn beside(other: &Companion<C>) -> Box<Self> {
+        let seat = Seat::on(&other.link);
+        Box::new(Self {
+            line: Line::Seat(seat),
+            credentials: other.credentials.clone(),
+            id: other.link.id,
+            is_reused: true,
+        })
+    }
+
+    /// What further calls need for a place beside this one; `None` where the connection is for one call at a time.
+    pub(super) fn companion(&self) -> Option<Companion<C>> {
+        match &self.line {
+            Line::Own(_) => None,
+            Line::Seat(seat) => Some(Companion { link: Rc::clone(&seat.link), credentials: self.credentials.clone() }),
+        }
+    }
+
+    fn shared(&self) -> &Rc<Shared<C>> {
+        match &self.line {
+            Line::Own(own) => &own.tap.shared,
+            Line::Seat(seat) => &seat.link.tap.shared,
+        }
     }
 
     /// The present.
     pub(super) fn now(&self) -> Moment {
-        self.tap.shared.clock.now()
+        self.shared().clock.now()
+    }
+
+    /// What large answers share.
+    pub(super) fn turns(&self) -> Rc<Turns> {
+        Rc::clone(&self.shared().turns)
     }
 
     /// Forgets the stamps of the call before.
     pub(super) fn begin_call(&self) {
-        self.tap.sent.set(None);
-        self.tap.first_byte.set(None);
+        if let Line::Own(own) = &self.line {
+            own.tap.sent.set(None);
+            own.tap.first_byte.set(None);
+        }
     }
 
     /// When the first byte of the request went out, and when the first byte of the answer came in.
     pub(super) fn stamps(&self) -> (Option<Moment>, Option<Moment>) {
-        (self.tap.sent.get(), self.tap.first_byte.get())
+        match &self.line {
+            Line::Own(own) => (own.tap.sent.get(), own.tap.first_byte.get()),
+            Line::Seat(seat) => seat.stamps(),
+        }
     }
 
     /// Sends a request and waits for the head of the answer.
-    pub(super) async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, hyper::Error> {
-        let mut response = pin!(self.sender.send_request(request));
+    pub(super) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, hyper::Error> {
+        if let Some(credentials) = &self.credentials {
+            credentials.put_on(request.headers_mut());
+        }
+        let own = match &mut self.line {
+            Line::Own(own) => own,
+            // Boxed: it is larger than the other, whose calls should not pay for it.
+            Line::Seat(seat) => return Box::pin(seat.send(request)).await,
+        };
+        let mut response = pin!(own.sender.send_request(request));
         let answer = poll_fn(|cx| {
-            drive(&mut self.machine, &mut self.end, cx);
+            drive(&mut own.machine, &mut own.end, cx);
             response.as_mut().poll(cx)
         });
         // Where the machine itself failed it knows the reason, and the request knows only that it is off.
-        answer.await.map_err(|error| self.end.reason.take().unwrap_or(error))
+        answer.await.map_err(|error| own.end.reason.take().unwrap_or(error))
+    }
+
+    /// What the server said, without secrets of ours.
+    pub(super) fn clean(&self, said: Bytes) -> Bytes {
+        match &self.credentials {
+            None => said,
+            Some(credentials) => credentials.scrub().bytes(said),
+        }
     }
 
     /// The next bytes of an answer's body; `None` at its end.
@@ -131,14 +166,15 @@ impl<C: Clock + 'static> Connection<C> {
     ) -> Poll<Option<Result<Bytes, hyper::Error>>> {
         loop {
             let mut frame = Pin::new(&mut *body).poll_frame(cx);
-            if frame.is_pending() {
-                drive(&mut self.machine, &mut self.end, cx);
+            // The machine of a shared connection has a task of its own.
+            if let (Line::Own(own), true) = (&mut self.line, frame.is_pending()) {
+                drive(&mut own.machine, &mut own.end, cx);
                 frame = Pin::new(&mut *body).poll_frame(cx);
             }
             return match frame {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(None) => Poll::Ready(None),
-                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(self.end.reason.take().unwrap_or(error)))),
+                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(self.reason().unwrap_or(error)))),
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => Poll::Ready(Some(Ok(data))),
                     Err(_trailers) => continue,
@@ -147,20 +183,32 @@ impl<C: Clock + 'static> Connection<C> {
         }
     }
 
+    /// Why the machine stopped, where it knows.
+    fn reason(&mut self) -> Option<hyper::Error> {
+        match &mut self.line {
+            Line::Own(own) => own.end.reason.take(),
+            Line::Seat(_) => None,
+        }
+    }
+
     /// Whether it can take a request right now: open, and done with the one before.
     pub(super) fn poll_is_ready(&mut self, cx: &mut Context<'_>) -> bool {
-        drive(&mut self.machine, &mut self.end, cx);
-        !self.end.is_over && matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(())))
+        let Line::Own(own) = &mut self.line else { return false };
+        drive(&mut own.machine, &mut own.end, cx);
+        !own.end.is_over && matches!(own.sender.poll_ready(cx), Poll::Ready(Ok(())))
     }
 
     /// Whether it is of no more use.
     pub(super) fn has_ended(&self) -> bool {
-        self.end.is_over || self.sender.is_closed()
+        match &self.line {
+            Line::Own(own) => own.end.is_over || own.sender.is_closed(),
+            Line::Seat(seat) => seat.link.has_ended(),
+        }
     }
 }
 
 /// Lets the protocol machine do what it can, unless it has stopped.
-fn drive<M>(machine: &mut M, end: &mut End, cx: &mut Context<'_>)
+pub(super) fn drive<M>(machine: &mut M, end: &mut End, cx: &mut Context<'_>)
 where
     M: Future<Output = Result<(), hyper::Error>> + Unpin,
 {
@@ -168,45 +216,5 @@ where
         && let Poll::Ready(result) = Pin::new(machine).poll(cx)
     {
         *end = End { is_over: true, reason: result.err() };
-    }
-}
-
-impl<C: Clock, S: AsyncRead + Unpin> AsyncRead for Wire<C, S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        let count = buf.filled().len() - before;
-        if count > 0 {
-            let tap = &*self.tap;
-            tap.shared.received.update(|bytes| bytes + count as u64);
-            if tap.first_byte.get().is_none() && tap.sent.get().is_some() {
-                tap.first_byte.set(Some(tap.shared.clock.now()));
-            }
-        }
-        read
-    }
-}
-
-impl<C: Clock, S: AsyncWrite + Unpin> AsyncWrite for Wire<C, S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        // Before the write: on a fast network the answer can be there before the call into the kernel returns.
-        let now = self.tap.sent.get().is_none().then(|| self.tap.shared.clock.now());
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        if let Poll::Ready(Ok(count @ 1..)) = written {
-            let tap = &*self.tap;
-            tap.shared.sent.update(|bytes| bytes + count as u64);
-            if now.is_some() {
-                tap.sent.set(now);
-            }
-        }
-        written
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

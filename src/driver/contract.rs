@@ -9,7 +9,7 @@ use super::{Connector, Driver, Limits, McpDriver};
 use crate::mcp::{Negotiated, Revision, Target};
 use crate::outcome::Outcome;
 use crate::time::{Clock, Moment};
-use crate::workload::{Call, OperationId, Reply};
+use crate::workload::{Call, OperationId, Reply, Ties};
 
 const ID: u64 = 4711;
 const OK: &str = r#"{"jsonrpc":"2.0","id":4711,"result":{"content":[],"isError":false}}"#;
@@ -18,7 +18,7 @@ const JSON: &str = "application/json";
 
 /// A clock that moves by a nanosecond with every look, and by more when told to.
 #[derive(Clone, Default)]
-struct Ticking(Rc<Cell<u64>>);
+pub(super) struct Ticking(Rc<Cell<u64>>);
 
 impl Clock for Ticking {
     fn now(&self) -> Moment {
@@ -28,12 +28,12 @@ impl Clock for Ticking {
 }
 
 impl Ticking {
-    fn pass(&self, time: Duration) {
+    pub(super) fn pass(&self, time: Duration) {
         self.0.set(self.0.get() + time.as_nanos() as u64);
     }
 }
 
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     Limits { timeout: Duration::from_secs(20), max_reply_bytes: 100_000, ..Limits::default() }
 }
 
@@ -42,7 +42,11 @@ fn impatient() -> Limits {
 }
 
 fn session() -> Negotiated {
-    Negotiated { revision: Some(Revision::NEWEST), session: Some("s-1".to_owned()), ..Negotiated::default() }
+    Negotiated {
+        revision: Some(Revision::NEWEST_WITH_HANDSHAKE),
+        session: Some("s-1".to_owned()),
+        ..Negotiated::default()
+    }
 }
 
 fn driver_to(target: &Target, negotiated: &Negotiated, limits: Limits) -> (McpDriver<Ticking>, Ticking) {
@@ -51,9 +55,9 @@ fn driver_to(target: &Target, negotiated: &Negotiated, limits: Limits) -> (McpDr
     (McpDriver::new(connector, negotiated, &["create_payment".to_owned()], limits, clock.clone()), clock)
 }
 
-fn call(id: u64) -> Call {
+pub(super) fn call(id: u64) -> Call {
     let arguments = r#"{"amount":10.50}"#.to_owned();
-    Call { operation: OperationId(0), id, arguments, captured: None }
+    Call { operation: OperationId(0), id, arguments, ties: Ties::default(), avoid: None }
 }
 
 fn send(bytes: impl AsRef<[u8]>) -> Step {
@@ -361,6 +365,25 @@ fn a_connection_that_the_server_closed_meanwhile_is_not_used() {
             }
         }
         assert_eq!(server.seen().connections, 5);
+    });
+}
+
+#[test]
+fn a_connection_that_is_to_be_avoided_is_left_to_others_and_makes_room_only_at_the_bound() {
+    run(async {
+        let avoiding = |avoid| Call { avoid, ..call(ID) };
+        for (max_idle, open) in [(10, 2), (1, 1)] {
+            let server = echo_server(false).await;
+            let (driver, _) = driver_to(&server.target, &session(), Limits { max_idle, ..limits() });
+            let first = driver.call(&call(ID)).await.connection;
+            let other = driver.call(&avoiding(first)).await.connection;
+            assert!(first.is_some() && other.is_some() && other != first, "{first:?} {other:?}");
+            let again = driver.call(&avoiding(other)).await.connection;
+            assert_eq!(again == first, open == 2, "an idle one is used where there is one");
+            assert_ne!(again, other);
+            assert_eq!(driver.connections(), open);
+            assert_eq!(driver.call(&call(ID)).await.connection, again, "the one used last");
+        }
     });
 }
 

@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::exchange::{Answer, Content, media_type, snippet};
 use super::tls::{causes, is_local};
+use super::wire::NOT_HTTP2;
 use crate::mcp::{EXAMPLE_CHARS, GROUP_CHARS, Malformed, ToolAnswer, cut, group_of, read_tool_answer};
 use crate::outcome::Outcome;
 use crate::time::Moment;
@@ -29,15 +30,10 @@ pub(super) fn failed(outcome: Outcome, failure: Failure) -> Ending {
 /// What an answer means for a call.
 pub(super) fn judge(answer: Answer, has_session: bool) -> Ending {
     let status = answer.status;
-    let is_session_lost = has_session
-        && match answer.content {
-            Content::Error(code, _) => status == StatusCode::NOT_FOUND || is_code_of_lost_session(status, code),
-            _ => status == StatusCode::NOT_FOUND,
-        };
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         return failed(Outcome::AuthError, http_failure(&answer));
     }
-    if is_session_lost {
+    if has_session && is_session_lost(&answer) {
         return failed(Outcome::SessionLost, http_failure(&answer));
     }
     match answer.content {
@@ -60,8 +56,10 @@ pub(super) fn judge(answer: Answer, has_session: bool) -> Ending {
     }
 }
 
-fn is_code_of_lost_session(status: StatusCode, code: i64) -> bool {
-    status == StatusCode::BAD_REQUEST && code == NO_SUCH_SESSION
+/// Whether an answer to a request in a session says that the server does not know the session.
+pub(super) fn is_session_lost(answer: &Answer) -> bool {
+    let is_code = matches!(answer.content, Content::Error(NO_SUCH_SESSION, _));
+    answer.status == StatusCode::NOT_FOUND || (answer.status == StatusCode::BAD_REQUEST && is_code)
 }
 
 fn judge_tool(result: Bytes) -> Ending {
@@ -120,6 +118,9 @@ pub(super) fn broken(
     is_reused: bool,
     (sent, first_byte): (Option<Moment>, Option<Moment>),
 ) -> Ending {
+    if let Some(error) = causes(error).find_map(|cause| cause.downcast_ref::<h2::Error>()) {
+        return super::multiplex::broken(error, first_byte);
+    }
     let io = || causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
     let innermost = causes(error).last().map(ToString::to_string).unwrap_or_default();
     let example = cut(&format!("{error}: {innermost}"), EXAMPLE_CHARS);
@@ -129,7 +130,8 @@ pub(super) fn broken(
         return failed(Outcome::NoLocalResource, Failure { group: group_of(&innermost), example });
     }
     if error.is_parse() || (is_garbled && !is_tls) {
-        return failed(Outcome::InvalidReply, Failure { group: group_of(&format!("not HTTP: {innermost}")), example });
+        let group = if innermost == NOT_HTTP2 { innermost } else { group_of(&format!("not HTTP: {innermost}")) };
+        return failed(Outcome::InvalidReply, Failure { group, example });
     }
     let is_reset = io().any(|e| {
         matches!(

@@ -1,29 +1,41 @@
 //! The driver of MCP over Streamable HTTP: one `tools/call`, and how it ended.
 
-use std::cell::RefCell;
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::Driver;
-use super::connection::{Connection, Shared};
+use super::connection::Connection;
 use super::ending::{Ending, broken, failed, judge};
-use super::exchange::{After, Head, exchange};
-use super::pool::Pool;
+use super::errands::Errands;
+use super::exchange::{After, Content, Head, Listener, exchange};
+use super::prepared::Prepared;
+use super::session::Session;
+use super::session_pool::SessionPool;
+use super::sessions::{Keeper, Sessions, lose, open_lost, open_own, wait};
 use super::tls::Connector;
-use crate::mcp::{CallTemplate, Negotiated};
+use crate::mcp::Negotiated;
+use crate::measure::SideCall;
 use crate::outcome::Outcome;
 use crate::time::{Clock, Moment};
-use crate::workload::{Call, Failure, Reply, Stamps};
+use crate::workload::{Call, ConnectionId, Failure, Reply, Stamps};
+
+/// Which connection a call was made on, how it ended, and when.
+type Made = (Option<ConnectionId>, (Ending, Stamps));
 
 /// The bounds within which a call is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How long an answer may take from the moment the request is sent, and how long connecting may take before that.
+    /// How long an answer may take from the moment the request is sent.
     pub timeout: Duration,
+    /// How long connecting may take before that.
+    pub connect_timeout: Duration,
+    /// Whether each call has a connection of its own.
+    pub per_call: bool,
     /// The most bytes of a reply that are read.
     pub max_reply_bytes: usize,
     /// How long a connection may be idle and still be used: less than the 5 s after which common servers close it.
@@ -32,21 +44,22 @@ pub struct Limits {
     pub max_idle: usize,
 }
 
-/// Makes calls to one MCP server from one thread, over connections of its own.
+/// Makes calls to one MCP server from one thread, over connections of its own. What it does beside its calls is done in the
+/// `LocalSet` that they are made in, and in that of [`Driver::close`].
 pub struct McpDriver<C: Clock> {
-    connector: Connector,
+    errands: Rc<Errands<C>>,
     head: Head,
-    has_session: bool,
-    templates: Vec<CallTemplate>,
+    sessions: Keeper<C>,
+    prepared: Vec<Prepared>,
     limits: Limits,
-    shared: Rc<Shared<C>>,
-    pool: RefCell<Pool<C>>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            per_call: false,
             max_reply_bytes: 8 << 20,
             idle: Duration::from_secs(4),
             max_idle: 10_000,
@@ -56,77 +69,153 @@ impl Default for Limits {
 
 impl<C: Clock + 'static> McpDriver<C> {
     /// A driver for the connector's target, after `negotiated`; `tools` names the tool of each operation of the plan.
+    /// Without further word all calls are in the session that was negotiated, if any.
     pub fn new(connector: Connector, negotiated: &Negotiated, tools: &[String], limits: Limits, clock: C) -> Self {
+        let errands = Errands::new(connector, negotiated, limits, clock);
+        let session = negotiated.session.clone();
         Self {
-            head: Head::new(connector.target(), negotiated),
-            connector,
-            has_session: negotiated.session.is_some(),
-            templates: tools.iter().map(|tool| CallTemplate::new(tool)).collect(),
+            head: errands.head.clone(),
+            sessions: Keeper::new(Sessions::Pool(session.into_iter().collect()), &errands, limits.max_idle),
+            prepared: tools.iter().map(|tool| Prepared::new(tool, negotiated, &errands.head)).collect(),
+            errands,
             limits,
-            shared: Shared::new(clock),
-            pool: RefCell::new(Pool::new(limits.idle, limits.max_idle)),
         }
     }
 
-    /// An idle connection, or else a new one.
-    async fn connection(&self) -> Result<Box<Connection<C>>, Ending> {
-        let now = self.shared.clock.now();
-        if let Some(idle) = poll_fn(|cx| Poll::Ready(self.pool.borrow_mut().take(now, cx))).await {
-            return Ok(idle);
-        }
-        // Boxed: opening is rare and large, and a call's future should be small.
-        // What still drains gives way: it must not cost more descriptors than there may be calls.
-        if self.shared.open() >= self.limits.max_idle {
-            self.pool.borrow_mut().stop_draining();
-        }
-        let opened = timeout(self.limits.timeout, Box::pin(self.open()));
-        opened.await.unwrap_or_else(|_| {
-            let group = format!("no connection within {:?}", self.limits.timeout);
-            Err(failed(Outcome::Unreachable, Failure { example: group.clone(), group }))
-        })
+    /// The same driver with its calls in these sessions.
+    #[must_use]
+    pub fn in_sessions(mut self, sessions: Sessions) -> Self {
+        self.sessions = Keeper::new(sessions, &self.errands, self.limits.max_idle);
+        self
     }
 
-    async fn open(&self) -> Result<Box<Connection<C>>, Ending> {
-        let stream = self.connector.connect().await.map_err(|none| failed(none.outcome, none.failure))?;
-        Connection::new(stream, &self.shared).await.map_err(|error| broken(&error, false, (None, None)))
+    /// Makes the call in `session`, within `patience`.
+    async fn make(&self, call: &Call, session: Option<&Session>, patience: Duration) -> Made {
+        match self.errands.connections.get(call.avoid).await {
+            Ok(connection) => (Some(connection.id), self.call_on(connection, call, session, patience).await),
+            Err(ending) => self.unsent(ending),
+        }
+    }
+
+    /// Makes the call in a session of its own.
+    async fn make_alone(&self, call: &Call, errands: &Rc<Errands<C>>, room: &Arc<Semaphore>) -> Made {
+        let began = errands.connections.now();
+        match timeout(self.limits.timeout, open_own(errands, room)).await {
+            Ok(Ok(own)) => {
+                let left = self.limits.timeout.saturating_sub(errands.connections.now().since(began));
+                self.make(call, own.session(), left).await
+            }
+            Ok(Err(ending)) => self.unsent(ending),
+            Err(_) => self.unsent(self.no_session()),
+        }
+    }
+
+    /// Makes the call in a session of the pool.
+    async fn make_in(&self, call: &Call, pool: &Rc<SessionPool<Ending>>) -> Made {
+        let session = match pool.take() {
+            Some(session) => session,
+            // Boxed, as it is rare, and a call's future should be small.
+            None => match timeout(self.limits.timeout, Box::pin(wait(pool, &self.errands))).await {
+                Ok(Ok(session)) => session,
+                Ok(Err(ending)) => return self.unsent(ending),
+                Err(_) => return self.unsent(self.no_session()),
+            },
+        };
+        let made = self.make(call, Some(&session), self.limits.timeout).await;
+        if made.1.0.0 == Outcome::SessionLost {
+            lose(pool, &session, &self.errands);
+        } else if pool.has_lost() {
+            open_lost(pool, &self.errands);
+        }
+        made
     }
 
     /// Makes the call on this connection; gives the ending and the moment of it.
-    async fn call_on(&self, mut connection: Box<Connection<C>>, call: &Call) -> (Ending, Stamps) {
-        let body = self.templates[usize::from(call.operation.0)].body(call.id, &call.arguments);
+    async fn call_on(
+        &self,
+        mut connection: Box<Connection<C>>,
+        call: &Call,
+        session: Option<&Session>,
+        patience: Duration,
+    ) -> (Ending, Stamps) {
+        let head = session.map_or(&self.head, |session| &session.head);
+        let request = self.prepared[usize::from(call.operation.0)].request(head, call);
         connection.begin_call();
-        let mut has_begun = false;
+        let own = |message: &Bytes| self.errands.answer(head, message);
+        let mut listener = Listener::default();
+        if self.errands.revision.is_some() {
+            listener.own = Some(&own);
+        }
         let most = self.limits.max_reply_bytes;
-        let answer = exchange(&mut connection, self.head.post(body), call.id, most, &mut has_begun);
-        let answer = timeout(self.limits.timeout, answer).await;
+        let answer = exchange(&mut connection, request, call.id, most, &mut listener);
+        let answer = timeout(patience, answer).await;
         let (sent, first_byte) = connection.stamps();
         let stamps = |done| Stamps { sent, first_byte, done };
-        match answer {
+        let has_session = session.is_some_and(|session| session.id().is_some());
+        let (ending, done) = match answer {
             Ok(Ok(mut answer)) => {
                 let done = answer.done;
                 let after = std::mem::replace(&mut answer.after, After::Close);
-                self.keep(connection, after, done).await;
-                (judge(answer, self.has_session), stamps(done))
+                let is_cut = matches!(answer.content, Content::Nothing);
+                self.errands.connections.keep(connection, after, done).await;
+                let ending = judge(answer, has_session);
+                if !is_cut {
+                    return (ending, stamps(done));
+                }
+                (ending, done)
             }
-            Ok(Err(error)) => (broken(&error, connection.is_reused, (sent, first_byte)), stamps(connection.now())),
-            Err(_) => (self.timed_out(first_byte, has_begun), stamps(connection.now())),
+            Ok(Err(error)) => (broken(&error, connection.is_reused, (sent, first_byte)), connection.now()),
+            Err(_) => {
+                if let Some(session) = session.filter(|_| sent.is_some()) {
+                    self.errands.cancel(session, call.id);
+                }
+                return (self.timed_out(first_byte, listener.has_begun), stamps(connection.now()));
+            }
+        };
+        if listener.place.is_none() || self.errands.revision.is_none() {
+            return (ending, stamps(done));
+        }
+        let left = patience.saturating_sub(done.since(sent.unwrap_or(done)));
+        let (ending, done) =
+            Box::pin(self.read_on(head, call.id, &mut listener, left, has_session, (ending, done))).await;
+        if let Some(session) = session.filter(|_| ending.0.is_timeout()) {
+            self.errands.cancel(session, call.id);
+        }
+        (ending, stamps(done))
+    }
+
+    /// Reads on in a stream that ended before the answer, for as long as there is `left`.
+    async fn read_on(
+        &self,
+        head: &Head,
+        id: u64,
+        listener: &mut Listener<'_>,
+        left: Duration,
+        has_session: bool,
+        cut: (Ending, Moment),
+    ) -> (Ending, Moment) {
+        let resumed = self.errands.resume(head, id, self.limits.max_reply_bytes, listener);
+        match timeout(left, resumed).await {
+            Ok(Some(answer)) => {
+                let done = answer.done;
+                (judge(answer, has_session), done)
+            }
+            Ok(None) => cut,
+            Err(_) => {
+                let now = self.errands.connections.now();
+                (self.timed_out(Some(now), listener.has_begun), now)
+            }
         }
     }
 
-    async fn keep(&self, connection: Box<Connection<C>>, after: After, now: Moment) {
-        let rest = match after {
-            After::Reuse => None,
-            After::Drain(body) => Some(body),
-            After::Close => return,
-        };
-        let mut leaving = Some((connection, rest));
-        poll_fn(|cx| {
-            if let Some((connection, rest)) = leaving.take() {
-                self.pool.borrow_mut().put(connection, rest, now, cx);
-            }
-            Poll::Ready(())
-        })
-        .await;
+    /// A call of which nothing was sent.
+    fn unsent(&self, ending: Ending) -> Made {
+        (None, (ending, Stamps { done: self.errands.connections.now(), ..Stamps::default() }))
+    }
+
+    fn no_session(&self) -> Ending {
+        let group = format!("no session within {:?}", self.limits.timeout);
+        failed(Outcome::TimeoutNoByte, Failure { example: group.clone(), group })
     }
 
     fn timed_out(&self, first_byte: Option<Moment>, has_begun: bool) -> Ending {
@@ -142,22 +231,32 @@ impl<C: Clock + 'static> McpDriver<C> {
 
 impl<C: Clock + 'static> Driver for McpDriver<C> {
     async fn call(&self, call: &Call) -> Reply {
-        let ((outcome, result, failure), stamps) = match self.connection().await {
-            Ok(connection) => self.call_on(connection, call).await,
-            Err(ending) => (ending, Stamps { done: self.shared.clock.now(), ..Stamps::default() }),
+        let (connection, ((outcome, result, failure), stamps)) = match &self.sessions {
+            Keeper::Without => self.make(call, None, self.limits.timeout).await,
+            Keeper::Pool(pool) => self.make_in(call, pool).await,
+            Keeper::PerCall(errands, room) => Box::pin(self.make_alone(call, errands, room)).await,
         };
-        Reply { outcome, stamps, result, failure: failure.map(Box::new) }
+        let failure = failure.map(|failure| Box::new(self.errands.connections.clean(failure)));
+        Reply { outcome, stamps, result, failure, connection }
+    }
+
+    async fn close(&self) {
+        self.sessions.close(&self.errands).await;
+    }
+
+    fn take_side_calls(&self) -> Vec<SideCall> {
+        self.errands.take_made()
     }
 
     fn tidy(&self) {
-        self.pool.borrow_mut().tidy(self.shared.clock.now());
+        self.errands.connections.tidy();
     }
 
     fn connections(&self) -> usize {
-        self.shared.open()
+        self.errands.connections.open()
     }
 
     fn bytes(&self) -> (u64, u64) {
-        self.shared.bytes()
+        self.errands.connections.bytes()
     }
 }

@@ -2,25 +2,54 @@
 //!
 //! A driver is made once per lane and lives on that lane's thread: it need not be `Send`, and shares nothing.
 
+mod client;
+#[cfg(test)]
+mod client_contract;
 mod connection;
+mod connections;
 #[cfg(test)]
 mod contract;
+mod credentials;
 mod ending;
+mod errands;
 mod exchange;
 mod mcp;
+#[cfg(test)]
+mod modern_contract;
+mod multiplex;
+mod opening;
 mod pool;
 mod preflight;
 #[cfg(test)]
 mod preflight_contract;
+mod prepared;
 mod resolve;
+mod resume;
 #[cfg(test)]
 mod scripted;
+mod session;
+#[cfg(test)]
+mod session_contract;
+mod session_pool;
+mod sessions;
+mod stream;
+mod talk;
 mod tls;
+mod trust;
+mod turn;
+mod wire;
 
+pub use client::{Client, ClientError};
+pub use credentials::{BadHeader, Credentials};
 pub use mcp::{Limits, McpDriver};
+pub use opening::{Opened, close_sessions, open_sessions};
 pub use preflight::{PreflightError, close_session, negotiate};
-pub use tls::Connector;
+pub use sessions::Sessions;
+pub use talk::{Answers, Manner};
+pub use tls::{Connector, Options};
+pub use trust::{BadPem, Identity, Pem, Trust};
 
+use crate::measure::SideCall;
 use crate::workload::{Call, Reply};
 
 /// Whoever can make a call and say how it ended.
@@ -28,6 +57,17 @@ pub trait Driver {
     /// Makes the call and waits for its end, at most for the timeout that the driver was made with. A failed call is a
     /// [`Reply`] with another outcome than ok, never an error. Dropping the future gives the call up.
     fn call(&self, call: &Call) -> impl Future<Output = Reply>;
+
+    /// Takes back what it opened at the target, within a few seconds; called once, when its calls have ended. Those that
+    /// were given up before are so for good.
+    fn close(&self) -> impl Future<Output = ()> {
+        async {}
+    }
+
+    /// The calls that were no arrivals, since this was last asked.
+    fn take_side_calls(&self) -> Vec<SideCall> {
+        Vec::new()
+    }
 
     /// Gives up connections that have been idle for too long; called about twice a second.
     fn tidy(&self);

@@ -8,11 +8,12 @@ use hyper::body::Incoming;
 
 use super::connection::Connection;
 use crate::time::{Clock, Moment};
+use crate::workload::ConnectionId;
 
 /// How long the rest of an answer may take after its message was complete.
-const LONGEST_REST: Duration = Duration::from_millis(100);
+pub(super) const LONGEST_REST: Duration = Duration::from_millis(100);
 /// How much of it may come.
-const LARGEST_REST: usize = 64 * 1024;
+pub(super) const LARGEST_REST: usize = 64 * 1024;
 /// How many connections that may still be within an answer are looked at for one call.
 const LOOKED_AT: usize = 4;
 
@@ -49,25 +50,39 @@ impl<C: Clock + 'static> Pool<C> {
         Self { idle, most, ready: Vec::new(), draining: VecDeque::new() }
     }
 
-    /// A connection that was open and ready at this very moment.
-    pub(super) fn take(&mut self, now: Moment, cx: &mut Context<'_>) -> Option<Box<Connection<C>>> {
+    /// A connection that was open and ready at this very moment, other than `avoid`.
+    pub(super) fn take(
+        &mut self,
+        now: Moment,
+        avoid: Option<ConnectionId>,
+        cx: &mut Context<'_>,
+    ) -> Option<Box<Connection<C>>> {
         for place in (0..self.draining.len().min(LOOKED_AT)).rev() {
+            if avoid == Some(self.draining[place].connection.id) {
+                continue;
+            }
             match self.draining[place].rest(now, self.idle, cx) {
                 Rest::Coming => {}
                 Rest::Hopeless => drop(self.draining.remove(place)),
                 Rest::Ready => return self.draining.remove(place).map(|drained| drained.connection),
             }
         }
+        let mut avoided = None;
+        let mut found = None;
         while let Some((mut connection, since)) = self.ready.pop() {
-            if now.since(since) >= self.idle {
+            if avoid == Some(connection.id) {
+                avoided = Some((connection, since));
+            } else if now.since(since) >= self.idle {
                 // So have all others, and for longer: closing them is left to `tidy`, which does it bit by bit.
                 self.ready.push((connection, since));
-                return None;
+                break;
             } else if connection.poll_is_ready(cx) {
-                return Some(connection);
+                found = Some(connection);
+                break;
             }
         }
-        None
+        self.ready.extend(avoided);
+        found
     }
 
     /// Keeps a connection whose call is answered; `body` is what may be left of the answer.
@@ -96,8 +111,11 @@ impl<C: Clock + 'static> Pool<C> {
         }
     }
 
-    /// Closes what still drains.
-    pub(super) fn stop_draining(&mut self) {
+    /// Closes what still drains, or else the connection that has been idle for longest: another one is needed.
+    pub(super) fn make_room(&mut self) {
+        if self.draining.is_empty() && !self.ready.is_empty() {
+            self.ready.remove(0);
+        }
         self.draining.clear();
     }
 

@@ -1,33 +1,33 @@
 //! Before the first call: is anybody there, is it MCP, and what do we agree on? Nothing here can move money.
 
-use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Method, StatusCode};
+use serde_json::Map;
 use tokio::time::timeout;
 
-use super::connection::{Connection, Shared};
-use super::ending::{broken, http_failure};
-use super::exchange::{Answer, Content, Head, SESSION, exchange, media_type};
+use super::ending::http_failure;
+use super::exchange::{Answer, Content, Head, SESSION, media_type};
+use super::talk::{Heard, Manner, Talk};
 use super::tls::Connector;
+use crate::mcp::headers::HeaderPlan;
 use crate::mcp::{
-    Decoder, Introduction, Negotiated, Protocol, Revision, initialize, initialized, read_introduction, read_tool_page,
-    tools_list,
+    Decoder, Introduction, MOST_TOOLS, MOST_VALUES, Negotiated, Negotiation, Protocol, Revision, Said, Step, Tool, cut,
+    initialize, initialized, read_tool_page, request, tools_list,
 };
-use crate::outcome::Outcome;
-use crate::time::{Clock, Moment};
 use crate::workload::FIRST_CALL_ID;
 
-/// The most bytes of an answer that are read.
-const MOST_BYTES: usize = 8 << 20;
 /// The most pages of tools that are asked for.
 const MOST_PAGES: u64 = 100;
-const INITIALIZE_ID: u64 = 1;
-const FIRST_PAGE_ID: u64 = 2;
+/// The most requests but for those of pages: probes and handshakes.
+const MOST_OTHERS: u64 = 10;
 const METHOD_NOT_FOUND: i64 = -32601;
-/// The code by which a server says that it speaks other revisions than the one offered.
-const UNSUPPORTED_VERSION: i64 = -32022;
-const _: () = assert!(FIRST_PAGE_ID + MOST_PAGES < FIRST_CALL_ID, "these ids never meet those of calls");
+/// The most tools that are warned of one by one.
+const MOST_WARNINGS: usize = 10;
+/// The most characters of a tool's name in a warning.
+const MOST_WORDS: usize = 60;
+const _: () = assert!(MOST_OTHERS + MOST_PAGES < FIRST_CALL_ID, "these ids never meet those of calls");
 
 /// Why a run cannot begin: each a fragment after "failed to …".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +42,8 @@ pub enum PreflightError {
     },
     /// A connection, but no encryption on it that can be trusted.
     #[error(
-        "reach {url}: {why}: does it speak https there, with a certificate that this machine trusts (SSL_CERT_FILE)?"
+        "reach {url}: {why}: does it speak https there, with a certificate that this machine trusts (--ca-cert FILE or SSL_CERT_FILE), and does it \
+         want one of ours (--client-cert FILE)?"
     )]
     Tls {
         /// The target.
@@ -76,7 +77,7 @@ pub enum PreflightError {
     },
     /// 401 or 403.
     #[error(
-        "be let in at {url}: {what}: this version sends no credentials; use an entrance that needs none, or a proxy that adds them"
+        "be let in at {url}: {what}: give it credentials (others, if it got some) by --bearer-token-file FILE or --header NAME=@FILE"
     )]
     Auth {
         /// The target.
@@ -112,25 +113,16 @@ pub enum PreflightError {
     },
 }
 
-/// Time does not matter before the run.
-#[derive(Debug)]
-struct Timeless;
-
-impl Clock for Timeless {
-    fn now(&self) -> Moment {
-        Moment::ZERO
-    }
-}
-
 struct Preflight<'a> {
-    connector: &'a Connector,
-    patience: Duration,
-    shared: Rc<Shared<Timeless>>,
+    talk: &'a Talk,
+    /// Sessions that were opened on the way and are of no use.
+    strays: Vec<String>,
 }
 
-/// Agrees with the connector's target on how to speak: the handshake of `protocol`, and the names of its tools.
+/// Agrees with the connector's target on how to speak `protocol`, and asks for its tools.
 ///
-/// `patience` bounds connecting, each answer, and the whole list of tools.
+/// `patience` bounds connecting, each answer, and the whole list of tools. Only `server/discover`, `initialize` and
+/// `tools/list` are asked; whatever session that leaves behind is closed, but for the one that is agreed on.
 ///
 /// # Errors
 /// There is no server, or none that speaks the protocol, or it does not want to.
@@ -139,85 +131,131 @@ pub async fn negotiate(
     protocol: Protocol,
     patience: Duration,
 ) -> Result<Negotiated, PreflightError> {
-    let preflight = Preflight { connector, patience, shared: Shared::new(Timeless) };
-    match protocol {
-        Protocol::Plain => {
-            // No handshake and no questions; but somebody must be there.
-            preflight.connect().await?;
-            Ok(Negotiated::default())
-        }
-        Protocol::Revision(revision) => preflight.shake_hands(revision, false).await,
-        Protocol::Auto => preflight.shake_hands(Revision::NEWEST, true).await,
+    agree(&Talk::new(connector, Manner::plain(patience)), protocol).await
+}
+
+/// [`negotiate`], in this talk.
+pub(super) async fn agree(talk: &Talk, protocol: Protocol) -> Result<Negotiated, PreflightError> {
+    if protocol == Protocol::Plain {
+        // No handshake and no questions; but somebody must be there.
+        return talk.connect().await.map(|_| Negotiated::default());
     }
+    let mut preflight = Preflight { talk, strays: Vec::new() };
+    let agreed = preflight.agree(protocol).await;
+    for session in preflight.strays {
+        let stray = Negotiated { session: Some(session), ..Negotiated::default() };
+        talk.delete(&Head::new(talk.connector().target(), &stray)).await;
+    }
+    agreed
 }
 
 /// Closes the session, where there is one. What the server says to that makes no difference.
 pub async fn close_session(connector: &Connector, negotiated: &Negotiated, patience: Duration) {
     if negotiated.session.is_some() {
-        let preflight = Preflight { connector, patience, shared: Shared::new(Timeless) };
-        let head = Head::new(connector.target(), negotiated);
-        let _ = timeout(patience, async {
-            let mut connection = preflight.connect().await.ok()?;
-            connection.send(head.bare(Method::DELETE, "application/json, text/event-stream")).await.ok()
-        })
-        .await;
+        let talk = Talk::new(connector, Manner::plain(patience));
+        let _ = timeout(patience, talk.delete(&Head::new(connector.target(), negotiated))).await;
     }
 }
 
 impl Preflight<'_> {
-    async fn shake_hands(&self, offered: Revision, may_be_plain: bool) -> Result<Negotiated, PreflightError> {
-        let head = Head::new(self.connector.target(), &Negotiated::default());
-        let answer = self.post(&head, initialize(INITIALIZE_ID, offered), INITIALIZE_ID).await?;
-        if let Some(introduction) = introduction(&answer, offered) {
-            return Ok(self.finish_handshake(introduction, session(&answer)).await);
+    async fn agree(&mut self, protocol: Protocol) -> Result<Negotiated, PreflightError> {
+        let (mut negotiation, mut step) = Negotiation::begin(protocol);
+        loop {
+            let heard = self.ask(&step).await?;
+            let is_probe = matches!(step, Step::Discover(_));
+            let session = session(&heard.answer);
+            let verdict = match self.final_refusal(&heard.answer, is_probe) {
+                Some(refusal) => Err(refusal),
+                None => Ok(negotiation.hear(heard.answer.status.as_u16(), &heard.said())),
+            };
+            step = match verdict {
+                Ok(Step::Agreed(introduction)) if introduction.revision.is_modern() => {
+                    return Ok(self.finish(introduction, None).await);
+                }
+                Ok(Step::Agreed(introduction)) => return Ok(self.finish(introduction, session).await),
+                verdict => {
+                    self.strays.extend(session);
+                    verdict?
+                }
+            };
+            match step {
+                Step::TryPlain { is_rpc } if !is_out_of_order(&heard.answer) => {
+                    if let Some(plain) = self.try_plain(is_rpc).await {
+                        return Ok(plain);
+                    }
+                }
+                Step::Discover(_) | Step::Initialize(_) => continue,
+                Step::Speaks(versions) => return Err(self.refused(other_versions(&versions, protocol))),
+                _ => {}
+            }
+            return Err(self.refusal(&heard, is_probe).await);
         }
-        if let Some(refusal) = self.final_refusal(&answer) {
-            return Err(refusal);
-        }
-        if may_be_plain
-            && !is_out_of_order(&answer)
-            && let Some(plain) = self.try_plain(&answer).await
-        {
-            return Ok(plain);
-        }
-        if is_client_error(&answer) && self.is_legacy_sse().await {
-            let what = "it is a server of the old HTTP+SSE transport, which is not supported: \
-                        give the URL of its Streamable HTTP endpoint, if it has one";
-            return Err(self.not_mcp(what.to_owned()));
-        }
-        Err(match &answer.content {
-            Content::Error(_, failure) => self.refused(format!("it refused to initialize: {}", failure.example)),
-            _ => self.not_mcp(description(&answer)),
-        })
     }
 
-    async fn finish_handshake(&self, introduction: Introduction, session: Option<String>) -> Negotiated {
+    /// Makes the request of a step.
+    async fn ask(&self, step: &Step) -> Result<Heard, PreflightError> {
+        let (id, capabilities) = (self.talk.new_id(), &self.talk.manner.capabilities);
+        if let Step::Initialize(offered) = *step {
+            let body = initialize(id, offered, capabilities);
+            return self.post(&self.head(None, "initialize"), body, id, false).await;
+        }
+        let newest = Some(Revision::NEWEST);
+        let body = request(id, "server/discover", Map::new(), newest, capabilities);
+        self.post(&self.head(newest, "server/discover"), body, id, false).await
+    }
+
+    /// Says why it came to nothing, with the last answer for a reason.
+    async fn refusal(&self, heard: &Heard, was_probe: bool) -> PreflightError {
+        let answer = &heard.answer;
+        if is_client_error(answer) && !was_probe && self.is_legacy_sse().await {
+            let what = "it is a server of the old HTTP+SSE transport, which is not supported: \
+                        give the URL of its Streamable HTTP endpoint, if it has one";
+            return self.not_mcp(what.to_owned());
+        }
+        self.declined(answer, was_probe)
+    }
+
+    fn declined(&self, answer: &Answer, was_probe: bool) -> PreflightError {
+        let asked = if was_probe { "answer server/discover" } else { "initialize" };
+        match &answer.content {
+            Content::Error(_, failure) => self.refused(format!("it refused to {asked}: {}", failure.example)),
+            _ => self.not_mcp(description(answer)),
+        }
+    }
+
+    async fn finish(&self, introduction: Introduction, session: Option<String>) -> Negotiated {
+        let revision = introduction.revision;
         let mut negotiated = Negotiated {
-            revision: Some(introduction.revision),
+            revision: Some(revision),
             session,
             server_name: introduction.server_name,
             tools: None,
             warnings: introduction.warnings,
         };
-        let head = Head::new(self.connector.target(), &negotiated);
-        // Servers answer this with 202, 200 or 204, some with an error: whatever it is, the handshake is over.
-        let _ = timeout(self.patience, async {
-            let mut connection = self.connect().await.ok()?;
-            connection.send(head.post(initialized())).await.ok()
-        })
-        .await;
-        match timeout(self.patience, self.list_tools(&head)).await {
-            Ok(Ok(tools)) => negotiated.tools = Some(tools),
+        let mut head = Head::new(self.talk.connector().target(), &negotiated);
+        if revision.is_modern() {
+            head = head.naming("tools/list", None);
+        } else {
+            self.talk.tell(&head, initialized()).await;
+        }
+        let patience = self.talk.manner.patience;
+        match timeout(patience, self.list_tools(&head, Some(revision))).await {
+            Ok(Ok(mut tools)) => {
+                if revision.is_modern() {
+                    negotiated.warnings.extend(drop_unusable(&mut tools));
+                }
+                negotiated.tools = Some(tools);
+            }
             Ok(Err(what)) => negotiated.warnings.push(format!("the server does not list its tools: {what}")),
-            Err(_) => negotiated.warnings.push(format!("the server did not list its tools within {:?}", self.patience)),
+            Err(_) => negotiated.warnings.push(format!("the server did not list its tools within {patience:?}")),
         }
         negotiated
     }
 
-    /// Refusals that speaking without a handshake would not mend.
-    fn final_refusal(&self, answer: &Answer) -> Option<PreflightError> {
+    /// Refusals that speaking in another manner would not mend.
+    fn final_refusal(&self, answer: &Answer, is_probe: bool) -> Option<PreflightError> {
         let failure = || http_failure(answer);
-        let url = self.url();
+        let url = self.talk.url();
         if failure().group.contains("Host") {
             return Some(PreflightError::HostGuard { url, what: failure().example });
         }
@@ -226,23 +264,18 @@ impl Preflight<'_> {
                 Some(PreflightError::Auth { url, what: failure().example })
             }
             status if status.is_redirection() => Some(self.not_mcp(format!("it redirects: {}", failure().group))),
-            _ if matches!(answer.content, Content::Error(UNSUPPORTED_VERSION, _)) => {
-                let what = format!("it speaks none of the revisions known here: {}", failure().example);
-                Some(PreflightError::Refused { url, what })
+            // A server that is not well says nothing about what it speaks; one that stumbles over the question does.
+            status if is_probe && is_out_of_order(answer) && !is_stumble(status, &answer.content) => {
+                Some(self.declined(answer, is_probe))
             }
             _ => None,
         }
     }
 
     /// Whether the server answers JSON-RPC without a handshake.
-    async fn try_plain(&self, to_initialize: &Answer) -> Option<Negotiated> {
-        let head = Head::new(self.connector.target(), &Negotiated::default());
-        let tools = timeout(self.patience, self.list_tools(&head)).await.ok().and_then(Result::ok);
-        let is_rpc = match to_initialize.content {
-            Content::Result(_) => true,
-            Content::Error(code, _) => code == METHOD_NOT_FOUND || to_initialize.status.is_success(),
-            _ => false,
-        };
+    async fn try_plain(&self, is_rpc: bool) -> Option<Negotiated> {
+        let head = Head::new(self.talk.connector().target(), &Negotiated::default());
+        let tools = timeout(self.talk.manner.patience, self.list_tools(&head, None)).await.ok().and_then(Result::ok);
         if tools.is_none() && !is_rpc {
             return None;
         }
@@ -254,17 +287,23 @@ impl Preflight<'_> {
         Some(Negotiated { tools, warnings, ..Negotiated::default() })
     }
 
-    async fn list_tools(&self, head: &Head) -> Result<Vec<String>, String> {
-        let mut tools = Vec::new();
+    async fn list_tools(&self, head: &Head, revision: Option<Revision>) -> Result<Vec<Tool>, String> {
+        let (mut tools, mut room) = (Vec::new(), MOST_VALUES);
+        let may_resume = revision.is_some_and(|revision| !revision.is_modern());
         let mut cursor: Option<String> = None;
-        for id in FIRST_PAGE_ID..FIRST_PAGE_ID + MOST_PAGES {
-            let answer = self.post(head, tools_list(id, cursor.as_deref()), id).await.map_err(|e| e.to_string())?;
-            let page = match &answer.content {
-                Content::Result(result) => std::str::from_utf8(result).ok().and_then(read_tool_page),
+        for _ in 0..MOST_PAGES {
+            let id = self.talk.new_id();
+            let body = tools_list(id, cursor.as_deref(), revision, &self.talk.manner.capabilities);
+            let reply = self.post(head, body, id, may_resume).await.map_err(|e| e.to_string())?;
+            let page = match reply.said() {
+                Said::Result(result) => read_tool_page(result, &mut room),
                 _ => None,
             };
-            let Some(page) = page else { return Err(description(&answer)) };
-            tools.extend(page.names);
+            let Some(page) = page else { return Err(description(&reply.answer)) };
+            tools.extend(page.tools);
+            if tools.len() > MOST_TOOLS {
+                return Err(format!("the list has more than {MOST_TOOLS} tools"));
+            }
             if page.next.is_none() || page.next == cursor {
                 return Ok(tools);
             }
@@ -275,9 +314,9 @@ impl Preflight<'_> {
 
     /// Whether a GET is answered with the event by which the old transport names its endpoint.
     async fn is_legacy_sse(&self) -> bool {
-        let head = Head::new(self.connector.target(), &Negotiated::default());
+        let head = self.head(None, "");
         let look = async {
-            let mut connection = self.connect().await.ok()?;
+            let mut connection = self.talk.connect().await.ok()?;
             let response = connection.send(head.bare(Method::GET, "text/event-stream")).await.ok()?;
             if !media_type(response.headers()).eq_ignore_ascii_case("text/event-stream") {
                 return None;
@@ -291,75 +330,62 @@ impl Preflight<'_> {
                 }
             }
         };
-        timeout(self.patience.min(Duration::from_secs(2)), look).await.ok().flatten() == Some(true)
+        timeout(self.talk.manner.patience.min(Duration::from_secs(2)), look).await.ok().flatten() == Some(true)
     }
 
-    async fn connect(&self) -> Result<Box<Connection<Timeless>>, PreflightError> {
-        let url = self.url();
-        let Ok(stream) = timeout(self.patience, self.connector.connect()).await else {
-            let why = format!("no connection within {:?}", self.patience);
-            return Err(PreflightError::Unreachable { url, why });
-        };
-        let stream = stream.map_err(|none| {
-            let (url, why) = (self.url(), none.failure.group);
-            match none.outcome {
-                Outcome::NoLocalResource => PreflightError::NoLocalResource { url, why },
-                // A group that was cut short is said in full here: there is room.
-                _ if why.starts_with("TLS") && why.ends_with('…') => {
-                    PreflightError::Tls { url, why: format!("TLS: {}", none.failure.example) }
-                }
-                _ if why.starts_with("TLS") => PreflightError::Tls { url, why },
-                _ => PreflightError::Unreachable { url, why },
-            }
-        })?;
-        Connection::new(stream, &self.shared).await.map_err(|e| self.broken(&e, (None, None)))
+    /// The head of a request outside any session.
+    fn head(&self, revision: Option<Revision>, method: &str) -> Head {
+        let head = Head::new(self.talk.connector().target(), &Negotiated { revision, ..Negotiated::default() });
+        if revision.is_some_and(Revision::is_modern) { head.naming(method, None) } else { head }
     }
 
-    async fn post(&self, head: &Head, body: bytes::Bytes, id: u64) -> Result<Answer, PreflightError> {
-        let mut connection = self.connect().await?;
-        let mut has_begun = false;
-        let answer = exchange(&mut connection, head.post(body), id, MOST_BYTES, &mut has_begun);
-        match timeout(self.patience, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(self.broken(&error, connection.stamps())),
-            Err(_) => Err(PreflightError::Silent { url: self.url(), patience: self.patience }),
-        }
-    }
-
-    fn broken(&self, error: &hyper::Error, stamps: (Option<Moment>, Option<Moment>)) -> PreflightError {
-        let (outcome, _, failure) = broken(error, false, stamps);
-        let group = failure.map(|failure| failure.group).unwrap_or_default();
-        if outcome == Outcome::InvalidReply {
-            let hint = if self.connector.target().is_https() { "" } else { ": or does it want https?" };
-            return self.not_mcp(format!("{group}: is it the right port?{hint}"));
-        }
-        PreflightError::Disconnected { url: self.url(), what: group }
+    async fn post(&self, head: &Head, body: Bytes, id: u64, may_resume: bool) -> Result<Heard, PreflightError> {
+        self.talk.post(head, body, id, may_resume).await
     }
 
     fn not_mcp(&self, what: String) -> PreflightError {
-        PreflightError::NotMcp { url: self.url(), what }
+        PreflightError::NotMcp { url: self.talk.url(), what }
     }
 
     fn refused(&self, what: String) -> PreflightError {
-        PreflightError::Refused { url: self.url(), what }
-    }
-
-    fn url(&self) -> String {
-        self.connector.target().to_string()
+        PreflightError::Refused { url: self.talk.url(), what }
     }
 }
 
-fn introduction(answer: &Answer, offered: Revision) -> Option<Introduction> {
-    match &answer.content {
-        Content::Result(result) => {
-            std::str::from_utf8(result).ok().and_then(|result| read_introduction(result, offered).ok())
+/// Takes tools off the list whose annotations no client can follow; says which.
+fn drop_unusable(tools: &mut Vec<Tool>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    tools.retain(|tool| match HeaderPlan::of(&tool.input_schema) {
+        Ok(_) => true,
+        Err(bad) => {
+            warnings.push(format!("the tool `{}` cannot be used: {bad}", cut(&tool.name, MOST_WORDS)));
+            false
         }
-        _ => None,
+    });
+    let more = warnings.len().saturating_sub(MOST_WARNINGS);
+    warnings.truncate(MOST_WARNINGS);
+    if more > 0 {
+        warnings.push(format!("{more} more tools cannot be used for such reasons"));
+    }
+    warnings
+}
+
+fn other_versions(versions: &[String], wanted: Protocol) -> String {
+    let versions = versions.join(", ");
+    match wanted {
+        Protocol::Auto => format!("it speaks {versions} and no revision that is known here"),
+        wanted => format!("it speaks {versions} and not {wanted}: leave --protocol out to go along with it"),
     }
 }
 
 fn session(answer: &Answer) -> Option<String> {
     answer.headers.get(SESSION).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// Whether a server of JSON-RPC failed over what it was asked, and not for want of strength.
+fn is_stumble(status: StatusCode, content: &Content) -> bool {
+    let is_own_fault = matches!(status, StatusCode::INTERNAL_SERVER_ERROR | StatusCode::NOT_IMPLEMENTED);
+    is_own_fault && matches!(content, Content::Error(..))
 }
 
 /// A server that is in trouble or wants fewer requests says nothing about what it speaks.
@@ -373,7 +399,7 @@ fn is_client_error(answer: &Answer) -> bool {
 }
 
 /// What an answer that is none of MCP seems to be, and the way out.
-fn description(answer: &Answer) -> String {
+pub(super) fn description(answer: &Answer) -> String {
     let example = http_failure(answer).example;
     let media_type = media_type(&answer.headers);
     match (&answer.content, answer.status) {

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::scripted::{Scripted, Step, events, events_head, http, id_of, read_request, run};
 use super::{Connector, PreflightError, close_session, negotiate};
-use crate::mcp::{Negotiated, Protocol, Revision};
+use crate::mcp::{Negotiated, Protocol, Revision, Tool};
 
 const JSON: &str = "application/json";
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,8 +26,8 @@ async fn preflight(server: &Scripted, protocol: Protocol) -> Result<Negotiated, 
     negotiate(&Connector::new(server.target.clone()), protocol, PATIENCE).await
 }
 
-fn names(names: &[&str]) -> Vec<String> {
-    names.iter().map(ToString::to_string).collect()
+fn named(names: &[&str]) -> Vec<Tool> {
+    names.iter().map(|name| Tool::named(*name)).collect()
 }
 
 #[test]
@@ -57,20 +57,20 @@ fn a_server_with_sessions_and_pages_is_agreed_with_and_its_session_closed() {
             revision: Some(Revision::V2025_11_25),
             session: Some("s-1".to_owned()),
             server_name: Some("pay".to_owned()),
-            tools: Some(names(&["a", "b", "c"])),
+            tools: Some(named(&["a", "b", "c"])),
             warnings: vec![],
         };
         assert_eq!(negotiated, expected);
         close_session(&Connector::new(server.target.clone()), &negotiated, PATIENCE).await;
         let seen = server.seen();
-        assert_eq!(seen.requests.len(), 5);
-        assert!(!seen.requests[0].contains("mcp-"));
-        for request in &seen.requests[1..] {
+        assert_eq!(seen.requests.len(), 6);
+        assert!(seen.requests[0].contains("server/discover") && !seen.requests[1].contains("mcp-"));
+        for request in &seen.requests[2..] {
             assert!(
                 request.contains("mcp-session-id: s-1\r\n") && request.contains("mcp-protocol-version: 2025-11-25\r\n")
             );
         }
-        assert!(seen.requests[4].starts_with("DELETE /mcp HTTP/1.1\r\n"));
+        assert!(seen.requests[5].starts_with("DELETE /mcp HTTP/1.1\r\n"));
         assert!(!seen.requests.iter().any(|request| request.contains("tools/call")));
     });
 }
@@ -90,9 +90,9 @@ fn the_dialect_of_an_invented_version_is_gone_along_with() {
         })
         .await;
         let negotiated = preflight(&server, Protocol::Auto).await.unwrap();
-        assert_eq!(negotiated.tools, Some(names(&["create_payment"])));
+        assert_eq!(negotiated.tools, Some(named(&["create_payment"])));
         assert_eq!((negotiated.warnings.len(), negotiated.session), (1, None));
-        assert!(server.seen().requests.iter().all(|request| !request.contains("mcp-protocol-version")));
+        assert!(server.seen().requests[1..].iter().all(|request| !request.contains("mcp-")));
     });
 }
 
@@ -107,9 +107,9 @@ fn a_server_without_a_handshake_is_spoken_to_plainly() {
         })
         .await;
         let negotiated = preflight(&server, Protocol::Auto).await.unwrap();
-        assert_eq!((negotiated.revision, &negotiated.tools), (None, &Some(names(&["t"]))));
+        assert_eq!((negotiated.revision, &negotiated.tools), (None, &Some(named(&["t"]))));
         assert_eq!(negotiated.warnings.len(), 1);
-        let error = preflight(&server, Protocol::Revision(Revision::NEWEST)).await.unwrap_err();
+        let error = preflight(&server, Protocol::Revision(Revision::NEWEST_WITH_HANDSHAKE)).await.unwrap_err();
         assert!(matches!(error, PreflightError::NotMcp { .. }), "{error}");
         let before = server.seen().requests.len();
         assert_eq!(preflight(&server, Protocol::Plain).await, Ok(Negotiated::default()));
@@ -125,16 +125,20 @@ fn a_server_without_a_handshake_is_spoken_to_plainly() {
 
 #[test]
 fn what_cannot_be_agreed_with_is_named_with_the_way_out() {
-    let rpc_error = |code: i64| format!(r#"{{"jsonrpc":"2.0","id":1,"error":{{"code":{code},"message":"m"}}}}"#);
+    let rpc_error = |code: i64| format!(r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":{code},"message":"m"}}}}"#);
     let garbage = vec![Step::Send(b"SSH-2.0-OpenSSH\r\n".to_vec()), Step::Close];
     for (steps, start, end) in [
         (send(http("200 OK", "text/html", "<html>")), "speak MCP with", "are port and path right?"),
         (send(http("404 Not Found", "text/plain", "")), "speak MCP with", "most servers have it at /mcp"),
         (send(http("405 Method Not Allowed", "text/plain", "")), "speak MCP with", "most servers have it at /mcp"),
-        (send(http("401 Unauthorized", JSON, "{}")), "be let in at", "or a proxy that adds them"),
+        (send(http("401 Unauthorized", JSON, "{}")), "be let in at", "--bearer-token-file FILE or --header NAME=@FILE"),
         (send(http("403 Forbidden", "text/plain", "Host not allowed")), "be let in at", "often localhost"),
         (send(http("421 Misdirected Request", "text/plain", "Invalid Host header")), "be let in at", "often localhost"),
-        (send(http("503 Busy", JSON, &rpc_error(-32603))), "open a session at", "refused to initialize: -32603 m"),
+        (
+            send(http("503 Busy", JSON, &rpc_error(-32603))),
+            "open a session at",
+            "refused to answer server/discover: -32603 m",
+        ),
         (send(http("400 Bad Request", JSON, &rpc_error(-32022))), "open a session at", "-32022 m"),
         (
             send("HTTP/1.1 307 Go\r\nlocation: /mcp/\r\ncontent-length: 0\r\n\r\n"),
@@ -213,7 +217,7 @@ fn https_is_spoken_with_servers_that_are_vouched_for_and_no_others() {
         let (port, roots) = https_server().await;
         let target = format!("https://localhost:{port}").parse().unwrap();
         let negotiated = negotiate(&Connector::with_roots(target, roots), Protocol::Auto, PATIENCE).await.unwrap();
-        assert_eq!((negotiated.revision, negotiated.tools), (Some(Revision::V2025_06_18), Some(names(&["t"]))));
+        assert_eq!((negotiated.revision, negotiated.tools), (Some(Revision::V2025_06_18), Some(named(&["t"]))));
         let target = format!("https://localhost:{port}").parse().unwrap();
         let stranger = Connector::with_roots(target, RootCertStore::empty());
         let error = negotiate(&stranger, Protocol::Auto, PATIENCE).await.unwrap_err();
@@ -227,5 +231,84 @@ fn https_is_spoken_with_servers_that_are_vouched_for_and_no_others() {
         });
         let error = negotiate(&Connector::with_roots(target, RootCertStore::empty()), Protocol::Auto, PATIENCE).await;
         assert!(error.unwrap_err().to_string().contains("does not speak TLS"));
+    });
+}
+
+/// Answers `server/discover` so, with a session that nobody asked for, and everything else as a server of 2025-11-25.
+async fn probed(probe: &'static str) -> Scripted {
+    Scripted::start(move |_, request| {
+        let with_session = |answer: Vec<u8>, session: &str| {
+            let session = format!("\r\nmcp-session-id: {session}\r\n");
+            send(String::from_utf8(answer).unwrap().replacen("\r\n", &session, 1))
+        };
+        if request.contains("server/discover") {
+            let body =
+                r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"Missing session ID"}}"#;
+            return with_session(http(probe, JSON, body), "stray");
+        }
+        if request.contains("\"initialize\"") {
+            let introduction = result(request, r#"{"protocolVersion":"2025-11-25","capabilities":{}}"#);
+            return with_session(http("200 OK", JSON, &introduction), "ours");
+        }
+        send(http("200 OK", JSON, &result(request, r#"{"tools":[]}"#)))
+    })
+    .await
+}
+
+fn deleted(server: &Scripted) -> Vec<String> {
+    let seen = server.seen();
+    let deletes = seen.requests.iter().filter(|request| request.starts_with("DELETE "));
+    let session =
+        |request: &String| request.lines().find_map(|line| line.strip_prefix("mcp-session-id: ")).map(str::to_owned);
+    deletes.filter_map(session).collect()
+}
+
+#[test]
+fn a_session_that_the_probe_left_behind_is_closed_and_the_one_agreed_on_is_not() {
+    run(async {
+        let server = probed("400 Bad Request").await;
+        let negotiated = preflight(&server, Protocol::Auto).await.unwrap();
+        assert_eq!((negotiated.revision, negotiated.session.as_deref()), (Some(Revision::V2025_11_25), Some("ours")));
+        assert_eq!(deleted(&server), ["stray"]);
+    });
+    run(async {
+        let server = probed("400 Bad Request").await;
+        let error = preflight(&server, Protocol::Revision(Revision::V2026_07_28)).await.unwrap_err().to_string();
+        assert!(error.starts_with("open a session at http://"), "{error}");
+        assert!(
+            error.ends_with("it speaks 2025-11-25 and not 2026-07-28: leave --protocol out to go along with it"),
+            "{error}"
+        );
+        assert_eq!(deleted(&server), ["stray", "ours"]);
+    });
+    run(async {
+        let server = probed("400 Bad Request").await;
+        let error = preflight(&server, Protocol::Revision(Revision::V2025_06_18)).await.unwrap_err().to_string();
+        assert!(error.contains("it speaks 2025-11-25 and not 2025-06-18"), "{error}");
+        assert_eq!(deleted(&server), ["ours"]);
+        assert!(!server.seen().requests.iter().any(|request| request.contains("server/discover")));
+    });
+}
+
+#[test]
+fn a_server_that_is_not_well_is_not_taken_for_one_of_an_older_revision() {
+    for (steps, why) in [
+        (send(http("503 Busy", "text/plain", "later")), "HTTP 503"),
+        (send(http("502 Bad Gateway", JSON, r#"{"jsonrpc":"2.0","id":1,"error":{"code":-1}}"#)), "-1"),
+        (send(http("429 Too Many Requests", JSON, r#"{"error":"Rate limit exceeded"}"#)), "HTTP 429"),
+        (send(http("500 Oops", "text/plain", "trace")), "HTTP 500"),
+        (vec![Step::Close], "closed before any answer"),
+        (vec![Step::Reset], "reset"),
+    ] {
+        run(async {
+            let server = Scripted::always(steps.clone()).await;
+            let error = preflight(&server, Protocol::Auto).await.unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+            assert_eq!(server.seen().requests.len(), 1, "{error}");
+        });
+    }
+    run(async {
+        let server = probed("500 Internal Server Error").await;
+        assert_eq!(preflight(&server, Protocol::Auto).await.unwrap().session.as_deref(), Some("ours"));
     });
 }

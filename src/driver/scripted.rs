@@ -21,6 +21,8 @@ pub(super) enum Step {
     Close,
     /// Closes the connection without good manners.
     Reset,
+    /// Waits until this many requests have come, over all connections.
+    Until(usize),
     /// Does nothing more.
     Hang,
 }
@@ -99,6 +101,11 @@ async fn converse(mut stream: TcpStream, script: &(impl Fn(usize, &str) -> Vec<S
         for step in script(number, &request) {
             match step {
                 Step::Close => return,
+                Step::Until(count) => {
+                    while seen.lock().unwrap().requests.len() < count {
+                        tokio::task::yield_now().await;
+                    }
+                }
                 Step::Reset => return stream.set_zero_linger().unwrap(),
                 other => act(&mut stream, other).await,
             }
@@ -119,7 +126,7 @@ async fn act(stream: &mut (impl AsyncWrite + Unpin), step: Step) {
             }
         }
         Step::Forever(bytes) => while stream.write_all(&bytes).await.is_ok() {},
-        Step::Hang | Step::Close | Step::Reset => std::future::pending().await,
+        Step::Hang | Step::Close | Step::Reset | Step::Until(_) => std::future::pending().await,
     }
 }
 
@@ -150,5 +157,7 @@ pub(super) fn id_of(request: &str) -> u64 {
 /// Runs a test's future on a runtime like that of a lane, and fails it when it hangs.
 pub(super) fn run<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), test).await }).expect("the test hangs")
+    let calls = tokio::task::LocalSet::new();
+    let test = calls.run_until(async { tokio::time::timeout(Duration::from_secs(20), test).await });
+    runtime.block_on(test).expect("the test hangs")
 }

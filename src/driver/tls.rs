@@ -1,24 +1,42 @@
-//! From a target to a stream: TCP with or without TLS, and what it means when there is none.
+//! From a target to a stream: TCP with or without TLS, or a unix socket; and what it means when there is none.
 
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
+use http::uri::Scheme;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use rustix::io::Errno;
-use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
+use rustls::{AlertDescription, ClientConfig, RootCertStore};
+use tokio::net::{TcpStream, UnixStream};
 use tower_service::Service;
 
+use super::credentials::Credentials;
 use super::resolve::Resolver;
+use super::stream::{Io, Stream};
+use super::trust::{BadPem, Credulous, Identity, Trust};
 use crate::mcp::{EXAMPLE_CHARS, Target, cut, group_of};
 use crate::outcome::Outcome;
+use crate::secret::Scrub;
 use crate::workload::Failure;
 
-/// A stream to the server, encrypted or not.
-pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+/// A TCP stream to the server, encrypted or not.
+pub(super) type Tcp = MaybeHttpsStream<TokioIo<TcpStream>>;
+
+/// How streams are opened, where not as usual.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What requests carry.
+    pub credentials: Credentials,
+    /// Which servers are believed.
+    pub trust: Trust,
+    /// Who we say that we are.
+    pub identity: Option<Identity>,
+    /// Whether HTTP/2 is spoken: agreed on where there is TLS, else taken for granted.
+    pub http2: bool,
+}
 
 /// Opens streams to one target.
 #[derive(Clone, Debug)]
@@ -26,6 +44,8 @@ pub struct Connector {
     target: Target,
     https: HttpsConnector<HttpConnector<Resolver>>,
     resolver: Resolver,
+    credentials: Arc<Credentials>,
+    http2: bool,
 }
 
 /// No stream: whose fault, and why.
@@ -39,28 +59,47 @@ impl Connector {
     /// A connector that trusts what the system trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured), or Mozilla's
     /// list where the system names no roots at all. Certificates are loaded here, and for https only.
     pub fn new(target: Target) -> Self {
-        let builder = config();
-        let config = if target.is_https() {
-            let native = builder.with_native_roots();
-            native.unwrap_or_else(|_| self::config().with_webpki_roots()).with_no_client_auth()
-        } else {
-            builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+        let config = if target.is_https() { trusting_system() } else { trusting_nobody() };
+        Self::with_config(target, config.with_no_client_auth(), Credentials::default(), false)
+    }
+
+    /// A connector with options.
+    ///
+    /// # Errors
+    /// A certificate or key cannot be used.
+    pub fn with(target: Target, options: Options) -> Result<Self, BadPem> {
+        let trust = if target.is_https() { options.trust } else { Trust::Nobody };
+        let config = trusting(trust)?;
+        let config = match options.identity {
+            None => config.with_no_client_auth(),
+            Some(identity) => {
+                let (certificates, key) = identity.read()?;
+                config
+                    .with_client_auth_cert(certificates, key)
+                    .map_err(|why| BadPem::Mismatch { path: identity.certificate.path, why: why.to_string() })?
+            }
         };
-        Self::with_config(target, config)
+        Ok(Self::with_config(target, config, options.credentials, options.http2))
     }
 
     /// A connector that trusts these roots and no others.
     pub fn with_roots(target: Target, roots: RootCertStore) -> Self {
-        Self::with_config(target, config().with_root_certificates(roots).with_no_client_auth())
+        let config = config().with_root_certificates(roots).with_no_client_auth();
+        Self::with_config(target, config, Credentials::default(), false)
     }
 
-    fn with_config(target: Target, config: ClientConfig) -> Self {
+    fn with_config(target: Target, config: ClientConfig, credentials: Credentials, shares: bool) -> Self {
         let resolver = Resolver::new();
         let mut tcp = HttpConnector::new_with_resolver(resolver.clone());
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
-        let https = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
-        Self { target, https: https.wrap_connector(tcp), resolver }
+        let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
+        let https = if shares {
+            builder.enable_http2().wrap_connector(tcp)
+        } else {
+            builder.enable_http1().wrap_connector(tcp)
+        };
+        Self { target, https, resolver, credentials: Arc::new(credentials), http2: shares }
     }
 
     /// The address that streams lead to.
@@ -68,14 +107,73 @@ impl Connector {
         &self.target
     }
 
+    /// Whether calls share connections.
+    pub(super) const fn shares(&self) -> bool {
+        self.http2
+    }
+
+    /// What takes secrets out of whatever the server says.
+    pub fn scrub(&self) -> &Scrub {
+        self.credentials.scrub()
+    }
+
     /// Opens a stream; gives up only when the system does.
     pub(super) async fn connect(&self) -> Result<Stream, NoStream> {
-        let mut https = self.https.clone();
-        https.call(self.target.uri().clone()).await.map_err(|error| {
-            self.resolver.forget();
-            no_stream(&*error)
-        })
+        let io = if let Some(socket) = self.target.socket() {
+            Io::Unix(UnixStream::connect(socket).await.map_err(|error| no_stream(&error))?)
+        } else {
+            let mut https = self.https.clone();
+            let stream = https.call(self.target.uri().clone()).await.map_err(|error| {
+                self.resolver.forget();
+                no_stream(&*error)
+            })?;
+            if self.http2 && !agreed_on_http2(&stream) {
+                return Err(no_http2());
+            }
+            Io::Tcp(Box::new(TokioIo::new(stream)))
+        };
+        let credentials = (!self.credentials.is_empty()).then(|| Arc::clone(&self.credentials));
+        let http2 = self.http2.then(|| self.target.uri().scheme().cloned().unwrap_or(Scheme::HTTP));
+        Ok(Stream { io, credentials, http2 })
     }
+}
+
+/// Whether a server that may choose has chosen HTTP/2.
+fn agreed_on_http2(stream: &Tcp) -> bool {
+    match stream {
+        MaybeHttpsStream::Http(_) => true,
+        MaybeHttpsStream::Https(tls) => tls.inner().get_ref().1.alpn_protocol() == Some(b"h2"),
+    }
+}
+
+fn no_http2() -> NoStream {
+    let group = "the server does not offer HTTP/2 by ALPN: leave out --http2, or enable it there".to_owned();
+    NoStream { outcome: Outcome::Unreachable, failure: Failure { example: group.clone(), group } }
+}
+
+/// A configuration of TLS that knows whom to believe, and not yet who we are.
+type Trusting = rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>;
+
+fn trusting_system() -> Trusting {
+    config().with_native_roots().unwrap_or_else(|_| config().with_webpki_roots())
+}
+
+fn trusting_nobody() -> Trusting {
+    config().with_root_certificates(RootCertStore::empty())
+}
+
+/// A configuration of TLS that believes the servers it shall believe.
+fn trusting(trust: Trust) -> Result<Trusting, BadPem> {
+    Ok(match trust {
+        Trust::System => trusting_system(),
+        Trust::Only(pem) => config().with_root_certificates(pem.roots()?),
+        Trust::Nobody => trusting_nobody(),
+        Trust::Anybody => {
+            let builder = config();
+            let credulous = Credulous(Arc::clone(builder.crypto_provider()));
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(credulous))
+        }
+    })
 }
 
 /// TLS 1.2 and 1.3 by *ring*, chosen here rather than by whichever default the process may have.
@@ -102,6 +200,9 @@ pub(super) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item
 fn no_stream(error: &(dyn Error + 'static)) -> NoStream {
     let io = || causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
     let tls = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
+    if let Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) = tls {
+        return no_http2();
+    }
     let innermost = causes(error).last().map(ToString::to_string).unwrap_or_default();
     let outcome = if io().any(is_local) { Outcome::NoLocalResource } else { Outcome::Unreachable };
     let group = if let Some(local) = io().find(|error| is_local(error)) {
@@ -122,6 +223,8 @@ fn no_stream(error: &(dyn Error + 'static)) -> NoStream {
 fn known_kind(error: &io::Error) -> Option<&'static str> {
     Some(match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused",
+        io::ErrorKind::NotFound => "no such socket",
+        io::ErrorKind::PermissionDenied => "no permission to connect",
         io::ErrorKind::ConnectionReset => "connection reset while connecting",
         io::ErrorKind::HostUnreachable => "host unreachable",
         io::ErrorKind::NetworkUnreachable => "network unreachable",

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::clock::MonotonicClock;
+use super::truth;
 use crate::arrival::Arrival;
 use crate::driver::Driver;
 use crate::measure::{FailureText, Fate, Gauges, Recorder, Sample, Shape};
@@ -151,7 +152,8 @@ impl<D: Driver + 'static> Desk<D> {
             let mut reply = self.driver.call(&call).await;
             {
                 let Work { workload, captures } = &mut *self.work.borrow_mut();
-                workload.learn(&call, &mut reply, captures);
+                let lesson = workload.learn(&taken.arrival, &call, &mut reply, captures);
+                truth::count(&mut self.recorder.borrow_mut().truth, lesson);
             }
             ticket.answered(&reply);
             self.drop_expired(self.clock.now());
@@ -215,9 +217,21 @@ impl<D: Driver + 'static> Desk<D> {
         self.recorder.borrow_mut().record(&sample, failure);
     }
 
+    /// Lets the driver take back what it opened. What is in flight has been given up.
+    pub(super) async fn close(&self) {
+        self.driver.close().await;
+    }
+
+    fn record_side_calls(&self) {
+        for call in self.driver.take_side_calls() {
+            self.recorder.borrow_mut().record_side_call(&call);
+        }
+    }
+
     /// Hands the recorder over for a cleared one; keeps it where the collector has none to give yet.
     pub(super) fn hand_over(&self) {
         self.driver.tidy();
+        self.record_side_calls();
         if let Ok(cleared) = self.exchange.cleared.try_recv() {
             let full = self.recorder.replace(cleared);
             self.send(full);
@@ -226,6 +240,9 @@ impl<D: Driver + 'static> Desk<D> {
 
     /// Hands over whatever was recorded last. The lane's life ends with this.
     pub(super) fn hand_over_last(&self) {
+        self.record_side_calls();
+        let unexplained = Workload::conclude(&mut self.work.borrow_mut().captures);
+        truth::count_findings(&mut self.recorder.borrow_mut().truth, unexplained);
         let nothing = Box::new(Recorder::new(&Shape::default(), Moment::ZERO));
         let full = self.recorder.replace(nothing);
         self.send(full);

@@ -42,6 +42,7 @@ impl<D: Driver + 'static> Lane<'_, D> {
         let result = tasks.run_until(self.work()).await;
         // Calls still in flight end here; each says so to its recorder as it is dropped.
         drop(tasks);
+        LocalSet::new().run_until(self.desk.close()).await;
         self.desk.hand_over_last();
         result.map(|stopped| LaneEnd { due: self.due, stopped })
     }

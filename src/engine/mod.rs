@@ -13,6 +13,7 @@ mod pace;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod truth;
 
 use std::io;
 use std::ops::ControlFlow;
@@ -27,7 +28,7 @@ pub use clock::{MonotonicClock, unix_millis};
 
 use crate::arrival::Shard;
 use crate::driver::Driver;
-use crate::measure::{Bounds, Gauges, Recorder, Shape, Summary};
+use crate::measure::{Bounds, Gauges, Recorder, Shape, SideCall, Summary};
 use crate::plan::Plan;
 use crate::time::{Clock, Moment};
 use crate::workload::{Mix, OperationId, RunIdentity, Workload};
@@ -72,6 +73,8 @@ pub struct Setup {
     pub identity: RunIdentity,
     /// The buckets that the exporter wants counted.
     pub bounds: Bounds,
+    /// The calls that were made to open what the lanes use.
+    pub side_calls: Vec<SideCall>,
     /// How the run can be ended early.
     pub stop: Stop,
 }
@@ -85,7 +88,8 @@ pub struct Ended {
     pub lost_lanes: Vec<String>,
 }
 
-/// Carries out `plan`: each lane makes its driver with `make_driver`, `observe` is shown the summary so far about twice a
+/// Carries out `plan`: each lane makes its driver with `make_driver`, which is told the
+/// lane's number, `observe` is shown the summary so far about twice a
 /// second, and stops the run by breaking.
 ///
 /// # Errors
@@ -96,7 +100,7 @@ pub struct Ended {
 pub fn run<D: Driver + 'static>(
     plan: &Plan,
     setup: &Setup,
-    make_driver: impl Fn(MonotonicClock) -> D + Sync,
+    make_driver: impl Fn(u32, MonotonicClock) -> D + Sync,
     mut observe: impl FnMut(&Summary, Moment) -> ControlFlow<()>,
 ) -> io::Result<Ended> {
     let lanes = plan.run.lanes.get();
@@ -126,6 +130,7 @@ pub fn run<D: Driver + 'static>(
         }
         drop(full);
         let mut collector = Collector::new(plan, clock, warmup, returns);
+        setup.side_calls.iter().for_each(|call| collector.summary.note_side_call(call, &setup.bounds));
         collector.collect(&filled, &setup.stop, &mut observe);
         let ends = threads.into_iter().map(|thread| match thread.join() {
             Ok(Ok(end)) => Ok(end),
@@ -149,7 +154,7 @@ fn lane_thread<D: Driver + 'static>(
     plan: &Plan,
     setup: &Setup,
     clock: MonotonicClock,
-    make_driver: impl Fn(MonotonicClock) -> D,
+    make_driver: impl Fn(u32, MonotonicClock) -> D,
     recorder: Box<Recorder>,
     exchange: Exchange,
 ) -> io::Result<LaneEnd> {
@@ -158,7 +163,7 @@ fn lane_thread<D: Driver + 'static>(
     let index = exchange.lane;
     let room = Room::for_calls(share_of_room(plan.run.concurrent.get(), index, plan.run.lanes.get()));
     let workload = compile(plan, setup.identity.clone());
-    let desk = Desk::new(make_driver(clock), clock, plan.run.timeout, room, workload, recorder, exchange);
+    let desk = Desk::new(make_driver(index, clock), clock, plan.run.timeout, room, workload, recorder, exchange);
     let lane = Lane {
         plan,
         clock,
@@ -182,7 +187,8 @@ fn compile(plan: &Plan, identity: RunIdentity) -> Workload {
         Mix::new(&weights).expect("a checked plan's weights are a mix")
     };
     let mixes = plan.flows.iter().map(mix).collect();
-    Workload::new(&plan.operations, mixes, plan.seed, identity).expect("a checked plan's operations compile")
+    let workload = Workload::new(&plan.operations, mixes, plan.seed, identity);
+    workload.expect("a checked plan's operations compile").reading_elsewhere(plan.truth.read_elsewhere)
 }
 
 /// Adds up what the lanes hand over.

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use bytes::Bytes;
 
 use super::*;
-use crate::measure::{Accounting, Phase, Scope};
+use crate::measure::{Accounting, Phase, Scope, SideKind};
 use crate::outcome::Outcome;
 use crate::plan::{Draft, Faults, FlowDraft, Load};
 use crate::workload::{Call, Reply, Stamps};
@@ -34,6 +34,11 @@ struct Scripted {
     manner: Manner,
     clock: MonotonicClock,
     calls: Cell<u64>,
+    closed: Cell<bool>,
+}
+
+fn scripted(manner: Manner, clock: MonotonicClock) -> Scripted {
+    Scripted { manner, clock, calls: Cell::new(0), closed: Cell::new(false) }
 }
 
 impl Driver for Scripted {
@@ -59,7 +64,18 @@ impl Driver for Scripted {
         }
         let stamps = Stamps { sent, first_byte: sent, done: self.clock.now() };
         let result = Bytes::from_static(br#"{"structuredContent":{"payment_id":"p","balance":1,"status":"ok"}}"#);
-        Reply { outcome: Outcome::Ok, stamps, result, failure: None }
+        Reply { outcome: Outcome::Ok, stamps, result, failure: None, connection: None }
+    }
+
+    async fn close(&self) {
+        // It has the lane's runtime to itself, and what it does then is still counted.
+        tokio::task::spawn_local(async {}).await.unwrap();
+        self.closed.set(true);
+    }
+
+    fn take_side_calls(&self) -> Vec<SideCall> {
+        let kind = if self.closed.take() { SideKind::Delete } else { SideKind::Cancel };
+        vec![SideCall { kind, outcome: Outcome::Ok, took: Duration::from_millis(1) }]
     }
 
     fn tidy(&self) {}
@@ -88,8 +104,8 @@ fn plan(load: &str, change: impl FnOnce(&mut Draft)) -> Plan {
 
 fn go(plan: &Plan, manner: Manner, observe: impl FnMut(&Summary, Moment) -> ControlFlow<()>) -> Ended {
     let identity = RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 };
-    let setup = Setup { identity, bounds: Bounds::default(), stop: Stop::new() };
-    run(plan, &setup, |clock| Scripted { manner, clock, calls: Cell::new(0) }, observe).unwrap()
+    let setup = Setup { identity, bounds: Bounds::default(), side_calls: Vec::new(), stop: Stop::new() };
+    run(plan, &setup, |_, clock| scripted(manner, clock), observe).unwrap()
 }
 
 fn accounts(ended: &Ended) -> Accounting {
@@ -161,9 +177,9 @@ fn a_run_that_is_stopped_leaves_nothing_unaccounted_for() {
 fn a_run_that_was_stopped_before_it_began_sends_next_to_nothing() {
     let plan = plan("1000/s for 1h", |_| {});
     let identity = RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 };
-    let setup = Setup { identity, bounds: Bounds::default(), stop: Stop::new() };
+    let setup = Setup { identity, bounds: Bounds::default(), side_calls: Vec::new(), stop: Stop::new() };
     setup.stop.now();
-    let ended = run(&plan, &setup, |clock| Scripted { manner: Manner::Prompt, clock, calls: Cell::new(0) }, carry_on);
+    let ended = run(&plan, &setup, |_, clock| scripted(Manner::Prompt, clock), carry_on);
     assert!(accounts(&ended.unwrap()).scheduled < 60_000);
 }
 
@@ -194,11 +210,26 @@ fn nothing_is_sent_before_the_run_begins() {
 fn a_lane_that_breaks_down_is_told_and_its_arrivals_are_missed() {
     let plan = plan("1000/s for 100ms", |_| {});
     let identity = RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 };
-    let setup = Setup { identity, bounds: Bounds::default(), stop: Stop::new() };
-    let broken = |_: MonotonicClock| -> Scripted { panic!("no driver, as told") };
+    let setup = Setup { identity, bounds: Bounds::default(), side_calls: Vec::new(), stop: Stop::new() };
+    let broken = |_: u32, _: MonotonicClock| -> Scripted { panic!("no driver, as told") };
     let ended = run(&plan, &setup, broken, carry_on).unwrap();
     assert_eq!(ended.lost_lanes, ["the lane's thread panicked"]);
     assert_eq!((ended.summary.due, ended.summary.accounting().scheduled), (Some(100), 0));
+}
+
+#[test]
+fn a_lane_closes_its_driver_after_its_calls_and_what_is_no_arrival_is_counted_apart() {
+    for manner in [Manner::Prompt, Manner::Silent] {
+        let plan = plan("1000/s for 100ms", |draft| draft.lanes = NonZeroU32::new(2));
+        let mut seen = false;
+        let ended = go(&plan, manner, |_, now| {
+            seen = now > Moment::from_nanos(700_000_000);
+            if seen { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let side_calls = &ended.summary.side_calls;
+        assert_eq!(side_calls.get(SideKind::Delete).map(|tally| tally.time.len()), Some(2), "once a lane");
+        assert_eq!(accounts(&ended).scheduled, 100);
+    }
 }
 
 #[test]

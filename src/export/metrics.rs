@@ -154,6 +154,32 @@ pub static METRICS: &[Definition] = &[
         },
     },
     Definition {
+        name: "mcpace_side_calls_total",
+        kind: Kind::Counter,
+        unit: "calls",
+        labels: &["kind", "outcome"],
+        help: "Calls that are not arrivals, by what for (initialize, delete, resume, cancel, answer) and by how they ended.",
+        read: |view, out| {
+            for side in &view.reading.side_calls {
+                for outcome in Outcome::ALL {
+                    out.number(&[side.kind.name(), outcome.name()], side.outcomes[outcome.index()] as f64);
+                }
+            }
+        },
+    },
+    Definition {
+        name: "mcpace_side_call_seconds",
+        kind: Kind::Histogram,
+        unit: "seconds",
+        labels: &["kind"],
+        help: "How long calls that are not arrivals took, from begun to ended, failed ones included.",
+        read: |view, out| {
+            for side in &view.reading.side_calls {
+                out.times(&[side.kind.name()], &view.identity.bounds.service_time, &side.times);
+            }
+        },
+    },
+    Definition {
         name: "mcpace_response_time_seconds",
         kind: Kind::Histogram,
         unit: "seconds",
@@ -404,7 +430,8 @@ const INTRODUCTION: &str = "\
 
 `mcpace run` serves these at `http://127.0.0.1:9464/metrics` (`--metrics ADDR|off`) and answers `/healthz`. They are
 published about twice a second. Labels have values from closed sets only: the plan's flows, operations and objectives,
-the outcomes, and `phase`, which is `warmup` for arrivals due during warm-up and `measure` for those that are judged.
+the outcomes, the kinds of calls that are
+not arrivals, and `phase`, which is `warmup` for arrivals due during warm-up and `measure` for those that are judged.
 Every counter of the plan is there from the beginning, at zero.
 ";
 
@@ -431,7 +458,7 @@ mod tests {
 
     #[test]
     fn names_have_the_prefix_their_kind_and_base_units_and_labels_are_of_the_closed_sets() {
-        let closed = ["flow", "operation", "outcome", "objective", "phase", "state"];
+        let closed = ["flow", "operation", "outcome", "objective", "phase", "state", "kind"];
         for Definition { name, kind, labels, help, .. } in METRICS {
             assert!(name.starts_with("mcpace_"), "{name}");
             assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}");

@@ -215,7 +215,7 @@ mod tests {
     use std::net::TcpStream;
 
     use super::*;
-    use crate::measure::{Fate, Recorder, Sample, Shape, Summary};
+    use crate::measure::{Fate, Recorder, Sample, Shape, SideCall, SideKind, Summary};
     use crate::outcome::Outcome;
     use crate::time::{Moment, Rate};
     use crate::verdict::{Judgement, Objective, judge};
@@ -260,6 +260,8 @@ mod tests {
             let (flow, operation, substituted) = (0, 0, sequence == 1);
             recorder.record(&Sample { flow, operation, sequence, substituted, intended, picked_up, fate }, None);
         }
+        let took = Duration::from_millis(100);
+        recorder.record_side_call(&SideCall { kind: SideKind::Delete, outcome: Outcome::HttpError, took });
         let mut summary = Summary::new(WARMUP);
         summary.absorb(&recorder);
         summary.gauges.in_flight = 3;
@@ -329,6 +331,10 @@ mod tests {
         assert_eq!(of("service_time_seconds_count"), 4.0);
         assert_eq!(page[r#"mcpace_pacing_lag_seconds_bucket{flow="main",phase="measure",le="0.000025"}"#], 10.0);
         assert_eq!(page[r#"mcpace_arrivals_scheduled_total{flow="main",operation="pay",phase="warmup"}"#], 1.0);
+        let side = |kind: &str| page[&format!(r#"mcpace_side_calls_total{{kind="{kind}",outcome="http_error"}}"#)];
+        assert_eq!((side("delete"), side("resume")), (1.0, 0.0));
+        assert_eq!(page[r#"mcpace_side_call_seconds_bucket{kind="delete",le="0.1"}"#], 1.0);
+        assert_eq!(page[r#"mcpace_side_call_seconds_bucket{kind="delete",le="0.075"}"#], 0.0);
         assert_eq!(page[r#"mcpace_run_state{state="measure"}"#], 1.0);
         assert_eq!(page[r#"mcpace_run_state{state="ended"}"#], 0.0);
         assert_eq!(page[r#"mcpace_intended_rate{flow="main"}"#], 1000.0);

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::measure::{Bounds, BucketCounts, Gauges, Phase, Summary, Tally};
+use crate::measure::{Bounds, BucketCounts, Gauges, Phase, SideKind, SideTally, Summary, Tally};
 use crate::outcome::Outcome;
 use crate::time::Rate;
 use crate::verdict::{Judgement, Standing};
@@ -103,6 +103,8 @@ pub(super) struct Reading {
     /// By flow.
     pub(super) intended: Vec<f64>,
     pub(super) gauges: Gauges,
+    /// Every kind, in order.
+    pub(super) side_calls: Vec<SideCounts>,
     pub(super) objectives: Vec<ObjectiveState>,
     pub(super) doubts: usize,
 }
@@ -114,6 +116,15 @@ pub(super) struct SeriesCounts {
     pub(super) operation: u16,
     pub(super) phase: Phase,
     pub(super) counts: Counts,
+}
+
+/// The counts of one kind of calls that are no arrivals.
+#[derive(Clone, Debug)]
+pub(super) struct SideCounts {
+    pub(super) kind: SideKind,
+    /// By [`Outcome::index`].
+    pub(super) outcomes: [u64; Outcome::COUNT],
+    pub(super) times: Times,
 }
 
 /// What a tally counted.
@@ -183,7 +194,9 @@ impl Counts {
 impl Reading {
     /// What is shown before the first snapshot: every series of the plan, at zero.
     pub(super) fn before(identity: &Identity, published: f64) -> Self {
-        Self { published, series: series_of(&Summary::default(), identity), ..Self::default() }
+        let nothing = Summary::default();
+        let (series, side_calls) = (series_of(&nothing, identity), side_calls_of(&nothing, identity));
+        Self { published, series, side_calls, ..Self::default() }
     }
 
     /// Copies the counts of a snapshot, the `generation`th, published at `published` seconds since 1970.
@@ -206,10 +219,23 @@ impl Reading {
             series: series_of(snapshot.summary, identity),
             intended: snapshot.intended.iter().map(|rate| rate.get()).collect(),
             gauges: snapshot.summary.gauges,
+            side_calls: side_calls_of(snapshot.summary, identity),
             objectives: objectives.collect(),
             doubts: snapshot.judgement.doubts.len(),
         }
     }
+}
+
+/// Calls that are no arrivals, of every kind.
+fn side_calls_of(summary: &Summary, identity: &Identity) -> Vec<SideCounts> {
+    let bounds = identity.bounds.service_time.len();
+    let of = |kind| {
+        let nothing = SideTally::default();
+        let tally = summary.side_calls.get(kind).unwrap_or(&nothing);
+        let times = Times::new(&tally.buckets, bounds, 0, tally.time.sum());
+        SideCounts { kind, outcomes: Outcome::ALL.map(|outcome| tally.outcomes.get(outcome)), times }
+    };
+    SideKind::ALL.into_iter().map(of).collect()
 }
 
 /// Every series that the plan or the summary knows, in the phases that the run has.

@@ -1,20 +1,24 @@
 //! THE WIRE: what MCP looks like in bytes, read and written without any I/O.
 
+mod asked;
 mod group;
+pub mod headers;
 mod negotiate;
+mod negotiation;
 mod reply;
 mod request;
 mod revision;
 mod sse;
 mod target;
+mod tool;
 
+pub use asked::{Asked, answer, cancelled, read_asked, refuse};
 pub use group::{EXAMPLE_CHARS, GROUP_CHARS, cut, group_of};
-pub use negotiate::{
-    Introduction, Negotiated, NoSuchTool, NotAnIntroduction, Protocol, ToolPage, UnknownProtocol, check_tools,
-    read_introduction, read_tool_page,
-};
+pub use negotiate::{Introduction, Negotiated, NotAnIntroduction, Protocol, UnknownProtocol, read_introduction};
+pub use negotiation::{Negotiation, Said, Step, is_version_refused};
 pub use reply::{Body, Malformed, RpcError, ToolAnswer, read_reply, read_tool_answer};
-pub use request::{CallTemplate, initialize, initialized, tools_list};
+pub use request::{CallTemplate, initialize, initialized, request, tools_list};
 pub use revision::{Revision, UnknownRevision};
 pub use sse::{Decoder, Event, EventTooLarge};
 pub use target::{BadTarget, Target};
+pub use tool::{Hints, MOST_TOOLS, MOST_VALUES, NoSuchTool, Tool, ToolPage, check_tools, read_tool_page};

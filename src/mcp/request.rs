@@ -17,10 +17,14 @@ pub struct CallTemplate {
 }
 
 impl CallTemplate {
-    /// The template of a tool's calls.
-    pub fn new(tool: &str) -> Self {
+    /// The template of a tool's calls in the manner of `revision`; `None` is one without a handshake.
+    pub fn new(tool: &str, revision: Option<Revision>) -> Self {
         let name = Value::from(tool);
-        Self { middle: format!(r#","method":"tools/call","params":{{"name":{name},"arguments":"#) }
+        let meta = match revision.filter(|revision| revision.is_modern()) {
+            Some(revision) => format!(r#""_meta":{},"#, Value::from(meta(revision, &json!({})))),
+            None => String::new(),
+        };
+        Self { middle: format!(r#","method":"tools/call","params":{{{meta}"name":{name},"arguments":"#) }
     }
 
     /// The body of one call; `arguments` is a JSON object and is not looked at.
@@ -37,10 +41,29 @@ impl CallTemplate {
     }
 }
 
-/// The request that opens a session, or at least a conversation.
-pub fn initialize(id: u64, revision: Revision) -> Bytes {
-    let client = json!({ "name": "mcpace", "version": env!("CARGO_PKG_VERSION") });
-    let params = json!({ "protocolVersion": revision.name(), "capabilities": {}, "clientInfo": client });
+/// A request of any method in the manner of `revision`, with whatever that wants to be said besides `params`.
+/// `capabilities` is an object: what the client can do for the server.
+pub fn request(
+    id: u64,
+    method: &str,
+    mut params: Map<String, Value>,
+    revision: Option<Revision>,
+    capabilities: &Value,
+) -> Bytes {
+    if let Some(revision) = revision.filter(|revision| revision.is_modern()) {
+        let mut whole = meta(revision, capabilities);
+        if let Some(Value::Object(given)) = params.remove("_meta") {
+            whole.extend(given);
+        }
+        params.insert("_meta".to_owned(), whole.into());
+    }
+    bytes_of(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }))
+}
+
+/// The request that opens a session, or at least a conversation. `capabilities` as with [`request`].
+pub fn initialize(id: u64, revision: Revision, capabilities: &Value) -> Bytes {
+    let params =
+        json!({ "protocolVersion": revision.name(), "capabilities": capabilities, "clientInfo": client_info() });
     bytes_of(&json!({ "jsonrpc": "2.0", "id": id, "method": "initialize", "params": params }))
 }
 
@@ -49,13 +72,27 @@ pub fn initialized() -> Bytes {
     bytes_of(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }))
 }
 
-/// The request for a page of the tools there are: the first, or the one that `cursor` points to.
-pub fn tools_list(id: u64, cursor: Option<&str>) -> Bytes {
+/// The request for a page of the tools there are: the first, or the one that `cursor` points to. `capabilities` as
+/// with [`request`].
+pub fn tools_list(id: u64, cursor: Option<&str>, revision: Option<Revision>, capabilities: &Value) -> Bytes {
     let mut params = Map::new();
     if let Some(cursor) = cursor {
         params.insert("cursor".to_owned(), cursor.into());
     }
-    bytes_of(&json!({ "jsonrpc": "2.0", "id": id, "method": "tools/list", "params": params }))
+    request(id, "tools/list", params, revision, capabilities)
+}
+
+/// What a request of a revision without handshake says of itself.
+fn meta(revision: Revision, capabilities: &Value) -> Map<String, Value> {
+    Map::from_iter([
+        ("io.modelcontextprotocol/protocolVersion".to_owned(), revision.name().into()),
+        ("io.modelcontextprotocol/clientCapabilities".to_owned(), capabilities.clone()),
+        ("io.modelcontextprotocol/clientInfo".to_owned(), client_info()),
+    ])
+}
+
+fn client_info() -> Value {
+    json!({ "name": "mcpace", "version": env!("CARGO_PKG_VERSION") })
 }
 
 fn bytes_of(message: &Value) -> Bytes {
@@ -73,12 +110,12 @@ mod tests {
     #[test]
     fn a_template_yields_the_same_json_as_building_it_would() {
         for (tool, id) in [("create_payment", 4711), ("with \"quotes\"\n", u64::MAX), ("x", 0)] {
-            let body = CallTemplate::new(tool).body(id, r#"{"amount":12.50}"#);
+            let body = CallTemplate::new(tool, Some(Revision::V2025_11_25)).body(id, r#"{"amount":12.50}"#);
             let expected = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call",
                 "params": { "name": tool, "arguments": { "amount": 12.5 } } });
             assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), expected);
         }
-        let body = CallTemplate::new("t").body(10, "{}");
+        let body = CallTemplate::new("t", None).body(10, "{}");
         assert_eq!(
             text(&body),
             r#"{"jsonrpc":"2.0","id":10,"method":"tools/call","params":{"name":"t","arguments":{}}}"#
@@ -87,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_handshake_declares_no_capabilities() {
-        let value: Value = serde_json::from_slice(&initialize(1, Revision::V2025_06_18)).unwrap();
+        let value: Value = serde_json::from_slice(&initialize(1, Revision::V2025_06_18, &json!({}))).unwrap();
         assert_eq!(value["params"]["protocolVersion"], "2025-06-18");
         assert_eq!(value["params"]["capabilities"], json!({}));
         assert_eq!(value["params"]["clientInfo"]["name"], "mcpace");
@@ -96,8 +133,33 @@ mod tests {
 
     #[test]
     fn a_cursor_is_sent_only_where_there_is_one() {
-        assert_eq!(text(&tools_list(2, None)), r#"{"jsonrpc":"2.0","id":2,"method":"tools/list","params":{}}"#);
-        let next: Value = serde_json::from_slice(&tools_list(3, Some("a\"b"))).unwrap();
+        assert_eq!(
+            text(&tools_list(2, None, Some(Revision::V2025_11_25), &json!({}))),
+            r#"{"jsonrpc":"2.0","id":2,"method":"tools/list","params":{}}"#
+        );
+        let next: Value = serde_json::from_slice(&tools_list(3, Some("a\"b"), None, &json!({}))).unwrap();
         assert_eq!(next["params"], json!({ "cursor": "a\"b" }));
+    }
+
+    #[test]
+    fn every_modern_request_says_all_about_itself() {
+        let newest = Some(Revision::V2026_07_28);
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientInfo": { "name": "mcpace", "version": env!("CARGO_PKG_VERSION") },
+        });
+        let called = CallTemplate::new("t", newest).body(7, r#"{"a":1}"#);
+        let called: Value = serde_json::from_slice(&called).unwrap();
+        assert_eq!(called["params"], json!({ "_meta": meta, "name": "t", "arguments": { "a": 1 } }));
+        assert_eq!((&called["id"], &called["method"]), (&json!(7), &json!("tools/call")));
+        let listed: Value = serde_json::from_slice(&tools_list(2, Some("x"), newest, &json!({}))).unwrap();
+        assert_eq!(listed["params"], json!({ "_meta": meta, "cursor": "x" }));
+        let params = json!({ "_meta": { "progressToken": 1 } }).as_object().unwrap().clone();
+        let able = request(3, "m", params, newest, &json!({ "elicitation": {} }));
+        let able: Value = serde_json::from_slice(&able).unwrap();
+        let said = &able["params"]["_meta"];
+        assert_eq!(said["io.modelcontextprotocol/clientCapabilities"], json!({ "elicitation": {} }));
+        assert_eq!((&said["progressToken"], said.as_object().unwrap().len()), (&json!(1), 4));
     }
 }

@@ -12,18 +12,22 @@ pub enum Revision {
     V2025_06_18,
     /// The newest that begins with a handshake.
     V2025_11_25,
+    /// The first without handshake and session: every request says all about itself.
+    V2026_07_28,
 }
 
 /// No revision has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("find the MCP revision `{0}`: give 2025-11-25, 2025-06-18 or 2025-03-26")]
+#[error("find the MCP revision `{0}`: give 2026-07-28, 2025-11-25, 2025-06-18 or 2025-03-26")]
 pub struct UnknownRevision(pub String);
 
 impl Revision {
     /// Every revision, oldest first.
-    pub const ALL: [Self; 3] = [Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25];
-    /// The one to offer where nothing else is asked for.
-    pub const NEWEST: Self = Self::V2025_11_25;
+    pub const ALL: [Self; 4] = [Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25, Self::V2026_07_28];
+    /// The newest of all.
+    pub const NEWEST: Self = Self::V2026_07_28;
+    /// The newest that begins with `initialize`: the one to offer there where nothing else is asked for.
+    pub const NEWEST_WITH_HANDSHAKE: Self = Self::V2025_11_25;
 
     /// Its name: a date.
     pub const fn name(self) -> &'static str {
@@ -31,10 +35,16 @@ impl Revision {
             Self::V2025_03_26 => "2025-03-26",
             Self::V2025_06_18 => "2025-06-18",
             Self::V2025_11_25 => "2025-11-25",
+            Self::V2026_07_28 => "2026-07-28",
         }
     }
 
-    /// Whether every request after the handshake names the revision in an `MCP-Protocol-Version` header. Servers take a
+    /// Whether every request describes itself, so that there is neither handshake nor session.
+    pub const fn is_modern(self) -> bool {
+        matches!(self, Self::V2026_07_28)
+    }
+
+    /// Whether every request (but for those of a handshake) names the revision in an `MCP-Protocol-Version` header. Servers take a
     /// request without that header for 2025-03-26.
     pub const fn has_version_header(self) -> bool {
         !matches!(self, Self::V2025_03_26)
@@ -69,6 +79,14 @@ mod tests {
 
     #[test]
     fn only_the_first_revision_has_no_version_header() {
-        assert_eq!(Revision::ALL.map(Revision::has_version_header), [false, true, true]);
+        assert_eq!(Revision::ALL.map(Revision::has_version_header), [false, true, true, true]);
+    }
+
+    #[test]
+    fn the_revisions_are_in_order_and_the_newest_has_no_handshake() {
+        assert!(Revision::ALL.is_sorted());
+        assert_eq!(Revision::ALL.last(), Some(&Revision::NEWEST));
+        assert_eq!(Revision::ALL.map(Revision::is_modern), [false, false, false, true]);
+        assert!(!Revision::NEWEST_WITH_HANDSHAKE.is_modern());
     }
 }

@@ -80,6 +80,8 @@ impl Decoder {
                 self.take_field(&line)?;
             } else if let Some(event) = self.finish() {
                 return Ok(Some(event));
+            } else {
+                self.skip_empty_lines();
             }
         }
         Ok(None)
@@ -125,6 +127,12 @@ impl Decoder {
             let _ = line.split_to(BOM.len());
         }
         Ok(Some(line))
+    }
+
+    /// Empty lines mean nothing where there is no event to finish; a stream of nothing else should cost nothing.
+    fn skip_empty_lines(&mut self) {
+        let empty = self.chunk.iter().position(|b| !matches!(b, b'\n' | b'\r')).unwrap_or(self.chunk.len());
+        let _ = self.chunk.split_to(empty);
     }
 
     fn take_field(&mut self, line: &Bytes) -> Result<(), EventTooLarge> {

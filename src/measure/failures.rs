@@ -3,11 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::Phase;
+use super::bounded::at_most;
 use crate::outcome::Outcome;
 use crate::time::Moment;
 
 /// The group of failures that found no room for a group of their own.
 const OTHER: &str = "other";
+/// More groups than the runs of a hundred lanes have together, in a text.
+const MOST_READ: usize = 100_000;
 
 /// A failure in words, as the driver or the workload put it.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +44,7 @@ pub struct FailureGroup {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Failures {
+    #[serde(deserialize_with = "at_most::<MOST_READ, _, _>")]
     groups: Vec<FailureGroup>,
 }
 

@@ -4,25 +4,30 @@
 //! summaries, in any order. Both are made of one [`Tally`] per series (a flow and an operation) and [`Phase`]. Nothing
 //! here knows a plan: flows and operations are numbers.
 
+mod bounded;
 mod failures;
 mod histogram;
 mod recorder;
 mod sample;
+mod side;
 #[cfg(test)]
 mod simulation;
 mod sparse;
 mod summary;
 mod tally;
 mod timeline;
+mod truth;
 
 pub use failures::{FailureGroup, FailureText, Failures};
 pub use histogram::{Histogram, Precision, nearest_rank};
 pub use recorder::{Bounds, Gauges, Recorder, Shape};
 pub use sample::{Fate, Sample};
+pub use side::{SideCall, SideCalls, SideKind, SideTally};
 pub use sparse::Sparse;
-pub use summary::{Accounting, Scope, Series, Summary};
+pub use summary::{Accounting, MAX_SERIES, Scope, Series, Summary};
 pub use tally::{BucketCounts, Outcomes, Quantile, Tally};
 pub use timeline::{Cell, MAX_CELLS, Timeline};
+pub use truth::{AGES, EVIDENCE_KEPT, Evidence, Reads, ReadsByAge, Truth, Violations};
 
 use serde::{Deserialize, Serialize};
 

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::Phase;
 use super::failures::{FailureText, Failures};
 use super::sample::{Fate, Sample};
+use super::side::{SideCall, SideCalls};
 use super::tally::Tally;
+use super::truth::Truth;
 use crate::outcome::Outcome;
 use crate::time::Moment;
 
@@ -77,8 +79,11 @@ pub struct Recorder {
     /// By flow, operation and phase; boxed, so that a series that is not used costs one pointer.
     tallies: Vec<Option<Box<Tally>>>,
     failures: Failures,
+    side_calls: SideCalls,
     first_intended: Option<Moment>,
     last_done: Option<Moment>,
+    /// Whether answers were true.
+    pub truth: Truth,
     /// The lane's levels when it gave this recorder away.
     pub gauges: Gauges,
 }
@@ -96,8 +101,10 @@ impl Recorder {
             pacing_bounds: nanos(&shape.bounds.pacing_lag),
             tallies: std::iter::repeat_with(|| None).take(series * Phase::ALL.len()).collect(),
             failures: Failures::default(),
+            side_calls: SideCalls::default(),
             first_intended: None,
             last_done: None,
+            truth: Truth::default(),
             gauges: Gauges::default(),
         }
     }
@@ -171,6 +178,11 @@ impl Recorder {
         }
     }
 
+    /// Counts a call that is no arrival.
+    pub fn record_side_call(&mut self, call: &SideCall) {
+        self.side_calls.record(call, &self.service_bounds);
+    }
+
     /// Forgets everything but the memory of the series in use. What warm-up used is given back once it is over.
     pub fn clear(&mut self) {
         for (place, slot) in self.tallies.iter_mut().enumerate() {
@@ -182,6 +194,8 @@ impl Recorder {
             }
         }
         self.failures.clear();
+        self.side_calls.clear();
+        self.truth.clear();
         (self.first_intended, self.last_done) = (None, None);
     }
 
@@ -202,6 +216,11 @@ impl Recorder {
     /// What failures said.
     pub const fn failures(&self) -> &Failures {
         &self.failures
+    }
+
+    /// The calls that are no arrivals.
+    pub const fn side_calls(&self) -> &SideCalls {
+        &self.side_calls
     }
 
     /// The earliest intended start picked up.

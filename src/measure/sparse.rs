@@ -7,10 +7,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::bounded::at_most;
+
 /// What is below 1024 ns shares the first bucket.
 const FIRST_OCTAVE: u32 = 10;
 /// The bucket of the longest time that fits: 54 octaves of eight, and the first.
 const LAST: u16 = 54 * 8;
+/// As many numbers as all buckets take in a text.
+const MOST_NUMBERS: usize = 2 * (LAST as usize + 1);
 
 /// Counts of times in logarithmic buckets. One bucket holds at most 2³² − 1 and then stands still.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,7 +106,7 @@ impl Serialize for Sparse {
 
 impl<'de> Deserialize<'de> for Sparse {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let numbers = Vec::<u32>::deserialize(deserializer)?;
+        let numbers: Vec<u32> = at_most::<MOST_NUMBERS, _, _>(deserializer)?;
         let mut buckets: Vec<(u16, u32)> = Vec::with_capacity(numbers.len() / 2);
         for pair in numbers.chunks(2) {
             let bucket = u16::try_from(pair[0]).ok().filter(|bucket| *bucket <= LAST);

@@ -8,13 +8,23 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Phase;
+use super::bounded::at_most;
 use super::failures::Failures;
-use super::recorder::{Gauges, Recorder};
+use super::recorder::{Bounds, Gauges, Recorder};
+use super::side::{SideCall, SideCalls};
 use super::tally::Tally;
+use super::truth::Truth;
 use crate::time::Moment;
 
 /// At most this many groups of failures from recorders; merging adds groups as they are.
 const FAILURE_GROUPS: usize = 256;
+
+/// At most so many pairs of a flow and an operation. One that measured takes half a megabyte, as its histograms are there
+/// in full however little they hold.
+pub const MAX_SERIES: usize = 512;
+
+/// More flows than a plan has, in a text.
+const MOST_FLOWS: usize = u16::MAX as usize;
 
 /// What one flow did with one operation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -116,6 +126,7 @@ pub struct Summary {
     pub until: Moment,
     /// Where each flow's own schedule ends, by the flow's place in the plan; `until` where nothing is said. Set by the
     /// engine.
+    #[serde(deserialize_with = "at_most::<MOST_FLOWS, _, _>")]
     pub ends: Vec<Moment>,
     /// How many arrivals were due until then; `None` while the run goes on. Set by the engine.
     pub due: Option<u64>,
@@ -130,6 +141,11 @@ pub struct Summary {
     series: Vec<Series>,
     /// What failures said.
     pub failures: Failures,
+    /// Calls that are no arrivals: sessions opened, kept up and closed.
+    pub side_calls: SideCalls,
+    /// Whether answers were true.
+    #[serde(skip_serializing_if = "Truth::is_idle", deserialize_with = "possible")]
+    pub truth: Truth,
 }
 
 impl Summary {
@@ -145,6 +161,8 @@ impl Summary {
             self.series_mut(flow, operation).tally_mut(phase).merge(tally);
         }
         self.failures.merge(recorder.failures(), FAILURE_GROUPS);
+        self.side_calls.merge(recorder.side_calls());
+        self.truth.merge(&recorder.truth);
         self.span(recorder.first_intended(), recorder.last_done());
     }
 
@@ -164,7 +182,16 @@ impl Summary {
             ours.measure.merge(&series.measure);
         }
         self.failures.merge(&other.failures, usize::MAX);
+        self.side_calls.merge(&other.side_calls);
+        self.truth.merge(&other.truth);
         self.span(other.first_intended, other.last_done);
+    }
+
+    /// Counts a call that is no arrival and that no lane made; `bounds` are those of the run.
+    pub fn note_side_call(&mut self, call: &SideCall, bounds: &Bounds) {
+        let nanos = |bound: &Duration| u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
+        let bounds: Vec<u64> = bounds.service_time.iter().map(nanos).collect();
+        self.side_calls.record(call, &bounds);
     }
 
     /// Notes how many `arrivals` of a series the profile intends, as a mean, around the instant `at`. The engine says so
@@ -251,10 +278,15 @@ impl Summary {
 struct Unreadable;
 
 fn checked<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Series>, D::Error> {
-    let series = Vec::<Series>::deserialize(deserializer)?;
+    let series: Vec<Series> = at_most::<MAX_SERIES, _, _>(deserializer)?;
     let ascend = series.is_sorted_by(|left, right| (left.flow, left.operation) < (right.flow, right.operation));
     let possible = series.iter().all(|series| series.warmup.is_possible() && series.measure.is_possible());
     if ascend && possible { Ok(series) } else { Err(serde::de::Error::custom(Unreadable)) }
+}
+
+fn possible<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Truth, D::Error> {
+    let truth = Truth::deserialize(deserializer)?;
+    if truth.is_possible() { Ok(truth) } else { Err(serde::de::Error::custom(Unreadable)) }
 }
 
 #[cfg(test)]

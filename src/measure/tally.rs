@@ -13,6 +13,9 @@ use super::timeline::Timeline;
 use crate::outcome::Outcome;
 use crate::time::Moment;
 
+/// More than any run can count of anything; so few that adding thousands of them cannot overflow.
+const MOST: u64 = 1 << 48;
+
 /// A count for each outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes([u64; Outcome::COUNT]);
@@ -37,7 +40,11 @@ impl Outcomes {
         self.0[outcome.index()] += 1;
     }
 
-    fn merge(&mut self, other: &Self) {
+    pub(super) fn are_possible(&self) -> bool {
+        self.0.iter().all(|count| *count <= MOST)
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
         for (ours, theirs) in self.0.iter_mut().zip(other.0) {
             *ours += theirs;
         }
@@ -91,7 +98,7 @@ impl BucketCounts {
         self.0[bounds.partition_point(|bound| *bound < nanos)] += 1;
     }
 
-    fn merge(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         if self.0.len() < other.0.len() {
             self.0.resize(other.0.len(), 0);
         }
@@ -251,9 +258,8 @@ impl Tally {
 
     /// Whether no count is larger than any run can reach, so that adding a few thousand of them cannot overflow.
     pub(super) fn is_possible(&self) -> bool {
-        const MOST: u64 = 1 << 48;
         let counts = [self.scheduled, self.dropped, self.abandoned, self.substituted];
-        counts.into_iter().chain(self.outcomes.0).all(|count| count <= MOST)
+        self.outcomes.are_possible() && counts.into_iter().all(|count| count <= MOST)
     }
 
     /// Forgets everything but keeps the memory.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::bounded::at_most;
 use super::sparse::Sparse;
 use crate::time::Moment;
 
@@ -194,6 +195,7 @@ impl Timeline {
 #[derive(Deserialize)]
 struct Saved {
     width: u64,
+    #[serde(deserialize_with = "at_most::<MAX_CELLS, _, _>")]
     cells: Vec<Cell>,
 }
 
@@ -202,8 +204,6 @@ struct Saved {
 enum Unreadable {
     #[error("read a timeline with cells of {0} s: a power of ten up to a million is known")]
     Width(u64),
-    #[error("read a timeline: it has {0} cells, and at most {MAX_CELLS} are possible")]
-    TooMany(usize),
     #[error("read a timeline: its cells must ascend, and expect a finite number of arrivals")]
     Disorder,
 }
@@ -214,9 +214,6 @@ impl TryFrom<Saved> for Timeline {
     fn try_from(Saved { width, cells }: Saved) -> Result<Self, Unreadable> {
         if !(0..=6).any(|power| width == 10_u64.pow(power)) {
             return Err(Unreadable::Width(width));
-        }
-        if cells.len() > MAX_CELLS {
-            return Err(Unreadable::TooMany(cells.len()));
         }
         let ascend = cells.is_sorted_by(|left, right| left.index < right.index);
         let possible = cells.iter().all(|cell| {

@@ -1,6 +1,6 @@
 //! From a draft to a plan: every rule that involves more than one value, and every fault at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::arrival::{Process, ProcessError, Profile};
 use crate::mcp::Target;
 use crate::time::{Moment, Rate, format_duration};
 use crate::verdict::{self, Objective};
-use crate::workload::{Mix, Operation, OperationId, RunIdentity, Workload, payments};
+use crate::workload::{Mix, Operation, OperationId, payments};
 
 /// Everything that is wrong with a plan, each with its place and the way out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +49,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const SHORTEST: Duration = Duration::from_millis(1);
 const MAX_REPLY_BYTES: u64 = 8 << 20;
 const URL: &str = "http://localhost:8000";
+/// Pairs of a flow and an operation. A run may count twice as many, as an operation can take the place of another.
+const MOST_PAIRS: usize = 256;
 
 impl Draft {
     /// Makes a plan of what was said and the defaults; `seed` is used where none was given.
@@ -90,18 +92,22 @@ impl Draft {
             max_reply_bytes: self.max_reply_bytes.unwrap_or(MAX_REPLY_BYTES),
         };
         check_run(&run, &flows, &mut faults);
+        let connection = self.connection.check(target.as_ref(), run.timeout, &mut faults);
         match target {
             Some(target) if faults.0.is_empty() => Ok(Plan {
                 name: self
                     .name
                     .unwrap_or_else(|| flows[0].mix.iter().map(|(n, _)| &**n).collect::<Vec<_>>().join(", ")),
                 target,
+                connection,
                 protocol: self.protocol.unwrap_or_default(),
+                sessions: self.sessions.unwrap_or_default(),
                 seed: self.seed.unwrap_or(seed),
                 flows,
                 operations,
                 objectives,
                 run,
+                truth: self.truth.check(),
             }),
             _ => Err(faults),
         }
@@ -117,6 +123,11 @@ fn all_operations(own: Vec<Operation>, faults: &mut Faults) -> Vec<Operation> {
             Some(known) => *known = operation,
             None => all.push(operation),
         }
+    }
+    let makes: Vec<String> = all.iter().flat_map(|operation| operation.makes().cloned()).collect();
+    let built_in = payments::operations();
+    for operation in all.iter_mut().filter(|operation| built_in.contains(operation)) {
+        payments::fit(operation, &makes);
     }
     all
 }
@@ -188,60 +199,25 @@ fn profile(load: &Load) -> Result<(Profile, Option<u64>), String> {
 /// The operations that some flow calls, and those that capture what these need, in the order of `all`.
 fn used(all: &[Operation], flows: &[Flow]) -> Vec<Operation> {
     let called = |o: &Operation| flows.iter().any(|flow| flow.mix.iter().any(|(name, _)| *name == o.name));
-    let needed: Vec<_> = all.iter().filter(|o| called(o)).filter_map(|o| captured(&o.arguments)).collect();
-    let makes = |o: &Operation| needed.iter().any(|name| o.capture.contains_key(name));
+    let needed: Vec<_> = all.iter().filter(|o| called(o)).flat_map(Operation::asks).collect();
+    let makes = |o: &Operation| o.makes().any(|name| needed.contains(&name));
     all.iter().filter(|o| called(o) || makes(o)).cloned().collect()
 }
 
-/// The capture that arguments use, if any.
-fn captured(arguments: &serde_json::Value) -> Option<String> {
-    match arguments {
-        serde_json::Value::Object(table) => {
-            let own = table.get("captured").filter(|_| table.len() == 1).and_then(|name| name.as_str());
-            own.map(str::to_owned).or_else(|| table.values().find_map(captured))
-        }
-        serde_json::Value::Array(items) => items.iter().find_map(captured),
-        _ => None,
-    }
-}
-
-/// Whether the operations can be compiled: each on its own, so that every fault is found.
+/// Whether the operations can be compiled.
 fn check_workload(operations: &[Operation], flows: &[Flow], faults: &mut Faults) {
-    if operations.len() > usize::from(u16::MAX) || flows.len() > usize::from(u16::MAX) {
-        faults.note("more than 65535 operations or flows: leave some out");
+    let pairs: usize = flows.iter().map(|flow| flow.mix.len()).sum();
+    if pairs > MOST_PAIRS || operations.len() > MOST_PAIRS {
+        let operations = operations.len();
+        faults.note(format!(
+            "{operations} operations, and {pairs} pairs of a flow and an operation: each takes half a megabyte a lane, \
+             give at most {MOST_PAIRS} of either"
+        ));
         return;
     }
-    for operation in operations {
-        for part in parts(operation) {
-            // The others are there for what they capture only.
-            let others = operations.iter().filter(|other| other.name != operation.name).map(bare);
-            let all: Vec<_> = std::iter::once(part).chain(others).collect();
-            let identity = RunIdentity { run_id: String::new(), started_unix_ms: 0 };
-            if let Err(why) = Workload::new(&all, Vec::new(), 0, identity) {
-                faults.note(why);
-            }
-        }
+    for fault in operations.iter().flat_map(|operation| operation.faults(operations)) {
+        faults.note(fault);
     }
-}
-
-/// The operation without what can be wrong in it.
-fn bare(operation: &Operation) -> Operation {
-    Operation { arguments: serde_json::json!({}), expect: BTreeMap::new(), ..operation.clone() }
-}
-
-/// The operation taken apart, so that one fault does not hide the next: its arguments, and each expectation alone beside
-/// arguments that carry the captured value which it may ask for.
-fn parts(operation: &Operation) -> Vec<Operation> {
-    let used = captured(&operation.arguments);
-    let carrying = used.map_or_else(|| serde_json::json!({}), |name| serde_json::json!({"id": {"captured": name}}));
-    let alone = Operation { expect: BTreeMap::new(), ..operation.clone() };
-    let expecting = operation.expect.iter().map(|(at, want)| Operation {
-        arguments: carrying.clone(),
-        capture: BTreeMap::new(),
-        expect: BTreeMap::from([(at.clone(), want.clone())]),
-        ..operation.clone()
-    });
-    std::iter::once(alone).chain(expecting).collect()
 }
 
 fn check_objectives(objectives: &[Objective], flows: &[String], operations: &[Operation], faults: &mut Faults) {
@@ -277,6 +253,8 @@ fn check_run(run: &Run, flows: &[Flow], faults: &mut Faults) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::json;
 
     use super::*;
@@ -291,17 +269,16 @@ mod tests {
             name: "refund".into(),
             tool: "refund".into(),
             arguments: json!({"amount": {"uniform": [3, 1]}}),
-            capture: BTreeMap::new(),
             expect: BTreeMap::from([("status".into(), json!(1)), ("/id".into(), json!({"captured": true}))]),
+            ..Operation::default()
         };
         let flow = FlowDraft { mix: vec![("refund".into(), 1.0)], ..FlowDraft::default() };
         let found = faults(Draft { flows: vec![flow], operations: vec![operation], ..Draft::default() });
         assert_eq!(
             found,
             [
-                "operation `refund`: arguments.amount: uniform [3,1] is not two numbers, the lower first: [1.0, 10.0]",
-                "operation `refund`: expects the captured value, but its arguments carry none",
                 "operation `refund`: `status` is not a JSON pointer: write it as /field or /outer/inner",
+                "operation `refund`: arguments.amount: uniform [3,1] is not two numbers, the lower first: [1.0, 10.0]",
             ]
         );
     }
@@ -316,6 +293,21 @@ mod tests {
         assert_eq!(found, ["3 lanes share 2 calls in flight: give no more lanes than that"]);
         let found = faults(Draft { warmup: Some(Duration::from_secs(10)), ..Draft::default() });
         assert_eq!(found, ["a warm-up of 10s leaves nothing of the 10.0 s to judge: give a shorter one"]);
+    }
+
+    #[test]
+    fn more_pairs_of_flow_and_operation_than_memory_is_wise_for_are_refused_at_once() {
+        let mix = vec![(payments::NAMES[0].to_owned(), 1.0), (payments::NAMES[1].to_owned(), 1.0)];
+        let flow = |n: usize| FlowDraft { name: Some(format!("f{n}")), mix: mix.clone(), ..FlowDraft::default() };
+        let of = |flows| Draft { flows: (0..flows).map(flow).collect(), ..Draft::default() };
+        assert!(of(128).check(1, Faults::default()).is_ok());
+        assert_eq!(
+            faults(of(129)),
+            [
+                "2 operations, and 258 pairs of a flow and an operation: each takes half a megabyte a lane, give at most \
+              256 of either"
+            ]
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::Pacing;
+use super::{ConnectionDraft, Pacing, Sessions, TruthDraft};
 use crate::arrival::Profile;
 use crate::mcp::Protocol;
 use crate::time::Rate;
@@ -17,8 +17,12 @@ pub struct Draft {
     pub name: Option<String>,
     /// The target's URL, as given.
     pub url: Option<String>,
+    /// See [`super::Plan::connection`].
+    pub connection: ConnectionDraft,
     /// See [`super::Plan::protocol`].
     pub protocol: Option<Protocol>,
+    /// See [`super::Plan::sessions`].
+    pub sessions: Option<Sessions>,
     /// See [`super::Plan::seed`].
     pub seed: Option<u64>,
     /// The flows of a plan file; none where flags say it all.
@@ -39,6 +43,8 @@ pub struct Draft {
     pub lanes: Option<NonZeroU32>,
     /// See [`super::Run::max_reply_bytes`].
     pub max_reply_bytes: Option<u64>,
+    /// See [`super::Plan::truth`].
+    pub truth: TruthDraft,
 }
 
 /// One flow, as written.
@@ -133,7 +139,9 @@ impl Draft {
         Self {
             name: self.name.or(base.name),
             url: self.url.or(base.url),
+            connection: self.connection.over(base.connection),
             protocol: self.protocol.or(base.protocol),
+            sessions: self.sessions.or(base.sessions),
             seed: self.seed.or(base.seed),
             flows: if self.flows.is_empty() { base.flows } else { self.flows },
             operations: [self.operations, base.operations].concat(),
@@ -144,6 +152,7 @@ impl Draft {
             pacing: self.pacing.or(base.pacing),
             lanes: self.lanes.or(base.lanes),
             max_reply_bytes: self.max_reply_bytes.or(base.max_reply_bytes),
+            truth: self.truth.over(base.truth),
         }
     }
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
-use super::{Draft, Faults, FlowDraft, Load, Pacing};
+use super::truth::parse_share;
+use super::{ConnectionDraft, Draft, Faults, FlowDraft, Load, Pacing};
+use crate::secret::Secret;
 use crate::time::{Rate, parse_duration};
 use crate::verdict::Objective;
 use crate::workload::Operation;
@@ -43,6 +45,8 @@ impl Section<'_> {
         if let Some(mut target) = self.section("target") {
             draft.url = target.text("url");
             draft.protocol = target.parsed("protocol");
+            draft.sessions = target.parsed("sessions");
+            draft.connection = target.connection();
             target.end();
         }
         if let Some(mut run) = self.section("run") {
@@ -54,10 +58,46 @@ impl Section<'_> {
             draft.max_reply_bytes = run.count("max_reply_bytes");
             run.end();
         }
+        if let Some(mut truth) = self.section("truth") {
+            draft.truth.read_elsewhere = truth.share("read_elsewhere");
+            truth.end();
+        }
         draft.operations = self.each("operation", |section| section.operation());
         draft.flows = self.each("flow", |section| Some(section.flow()));
         self.end();
         draft
+    }
+
+    fn connection(&mut self) -> ConnectionDraft {
+        ConnectionDraft {
+            headers: self.headers(),
+            bearer_token_file: self.text("bearer_token_file"),
+            ca_cert: self.text("ca_cert"),
+            client_cert: self.text("client_cert"),
+            client_key: self.text("client_key"),
+            insecure: self.flag("insecure"),
+            http2: self.flag("http2"),
+            per_call: self.flag("connect_per_call"),
+            connect_timeout: self.duration("connect_timeout"),
+        }
+    }
+
+    fn headers(&mut self) -> Vec<(String, Secret)> {
+        let mut headers = Vec::new();
+        match self.table.remove("headers") {
+            None => {}
+            Some(Value::Table(table)) => {
+                for (name, value) in table {
+                    match value {
+                        Value::String(value) => headers.push((name, Secret::from(value))),
+                        _ => self.fault("headers", format_args!("{name} is not a text: put its value in quotes")),
+                    }
+                }
+            }
+            // What stands there may be a secret.
+            Some(_) => self.fault("headers", "is not a table: write { NAME = \"env:VAR\" }"),
+        }
+        headers
     }
 
     fn flow(mut self) -> FlowDraft {
@@ -86,6 +126,8 @@ impl Section<'_> {
         let tool = self.text("tool").or_else(|| name.clone());
         let arguments = self.json("arguments").unwrap_or_else(|| serde_json::json!({}));
         let capture = self.pointers("capture");
+        let remember = self.pointers("remember");
+        let must_find = self.flag("must_find").unwrap_or_default();
         let expect = self.json("expect").and_then(|value| match value {
             serde_json::Value::Object(table) => Some(table.into_iter().collect()),
             other => {
@@ -94,7 +136,8 @@ impl Section<'_> {
             }
         });
         self.end();
-        Some(Operation { name: name?, tool: tool?, arguments, capture, expect: expect.unwrap_or_default() })
+        let expect = expect.unwrap_or_default();
+        Some(Operation { name: name?, tool: tool?, arguments, capture, remember, expect, must_find })
     }
 
     fn mix(&mut self) -> Vec<(String, f64)> {
@@ -215,6 +258,15 @@ impl Section<'_> {
         self.valid(key, parse_duration(&text))
     }
 
+    fn flag(&mut self, key: &str) -> Option<bool> {
+        let value = self.table.remove(key)?;
+        let flag = value.as_bool();
+        if flag.is_none() {
+            self.fault(key, format_args!("{value} is not true or false"));
+        }
+        flag
+    }
+
     fn count(&mut self, key: &str) -> Option<u64> {
         let value = self.table.remove(key)?;
         let count = value.as_integer().and_then(|n| u64::try_from(n).ok());
@@ -231,6 +283,15 @@ impl Section<'_> {
             self.fault(key, format_args!("{value} is not a whole number from 1 to {}", u32::MAX));
         }
         number
+    }
+
+    /// A share as text, or a plain number from 0 to 1.
+    fn share(&mut self, key: &str) -> Option<f64> {
+        let text = match self.table.remove(key)? {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        self.valid(key, parse_share(&text))
     }
 
     fn json(&mut self, key: &str) -> Option<serde_json::Value> {

@@ -4,8 +4,11 @@
 //! A plan that exists can be run: nothing in it is checked again later.
 
 mod check;
+mod connection;
 mod draft;
 mod file;
+mod sessions;
+mod truth;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -13,8 +16,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use check::Faults;
+pub use connection::{Connection, ConnectionDraft, Header, Source};
 pub use draft::{Draft, FlowDraft, Load};
 pub use file::read as read_file;
+pub use sessions::{Sessions, UnknownSessions};
+pub use truth::{Truth, TruthDraft, parse_share};
 
 use crate::arrival::{Process, Profile};
 use crate::mcp::{Protocol, Target};
@@ -30,9 +36,15 @@ pub struct Plan {
     /// The address under test.
     #[serde(with = "as_text")]
     pub target: Target,
+    /// How it is reached.
+    #[serde(default)]
+    pub connection: Connection,
     /// Which revision of the protocol is spoken.
     #[serde(with = "as_text")]
     pub protocol: Protocol,
+    /// How calls are put into sessions.
+    #[serde(default, with = "as_text")]
+    pub sessions: Sessions,
     /// Everything random comes from this.
     pub seed: u64,
     /// The streams of arrivals: at least one.
@@ -43,6 +55,9 @@ pub struct Plan {
     pub objectives: Vec<Objective>,
     /// How the run is carried out.
     pub run: Run,
+    /// What is done to find out whether answers are true.
+    #[serde(default)]
+    pub truth: Truth,
 }
 
 /// One stream of arrivals.

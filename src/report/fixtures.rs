@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{Ending, Host, SavedRun, Server};
-use crate::measure::{FailureText, Fate, Recorder, Sample, Shape, Summary};
-use crate::outcome::Outcome;
+use crate::measure::{Bounds, Evidence, FailureText, Fate, Recorder, Sample, Shape, SideCall, SideKind, Summary};
+use crate::outcome::{Outcome, Violation};
 use crate::plan::{Plan, read_file};
 use crate::time::Moment;
 
@@ -17,8 +17,15 @@ pub(crate) struct Told {
 }
 
 /// Every run that all formats must be able to show.
-pub(crate) fn all() -> [(&'static str, SavedRun); 5] {
-    [("ok", ok()), ("failed", failed()), ("empty", empty()), ("hostile", hostile()), ("flows", flows())]
+pub(crate) fn all() -> [(&'static str, SavedRun); 6] {
+    [
+        ("ok", ok()),
+        ("failed", failed()),
+        ("empty", empty()),
+        ("hostile", hostile()),
+        ("flows", flows()),
+        ("untrue", untrue()),
+    ]
 }
 
 /// A plan with these lines in its file.
@@ -121,6 +128,15 @@ pub(crate) fn failed() -> SavedRun {
         Told { flow: 0, operation: (n % 3) as u16, fate, said }
     });
     run.ending = Ending::Signal("SIGINT".into());
+    let times = [
+        (SideKind::Initialize, Outcome::Ok),
+        (SideKind::Initialize, Outcome::HttpError),
+        (SideKind::Cancel, Outcome::Ok),
+    ];
+    for (n, (kind, outcome)) in times.into_iter().cycle().take(24).enumerate() {
+        let took = Duration::from_millis(3 + n as u64);
+        run.summary.note_side_call(&SideCall { kind, outcome, took }, &Bounds::default());
+    }
     run
 }
 
@@ -181,4 +197,31 @@ pub(crate) fn flows() -> SavedRun {
         fate: answer(intended, 100, if n % 5 == 0 { 3 * healthy(n) } else { healthy(n) / 3 }, Outcome::Ok),
         said: None,
     })
+}
+
+/// A run in which promises about money were broken, one of them with hostile words.
+pub(crate) fn untrue() -> SavedRun {
+    let mut run = ok();
+    let truth = &mut run.summary.truth;
+    for (ms, reads) in [(3, 1200), (40, 900), (500, 400), (70_000, 20)] {
+        for n in 0..reads {
+            truth.read(Duration::from_millis(ms), Some(n % 2 == 0), n == 0);
+        }
+    }
+    let evidence = Evidence {
+        intended: Moment::from_nanos(3_210_000_000),
+        sequence: 321,
+        operation: 1,
+        sent: r#"{"payment_id":"pay_0000000a000000000321"}"#.into(),
+        expected: "what was acknowledged as pay_0000000a000000000321".into(),
+        said: "payment pay_0000000a000000000321 is not known: it was never made here, or is too old".into(),
+        age: Some(Duration::from_millis(12)),
+        elsewhere: Some(true),
+        ..Evidence::default()
+    };
+    truth.violated(Violation::StaleRead, 3, evidence.clone());
+    let said = "\u{1b}[2J{\"amount\":1e9}\u{202e}\n".repeat(40);
+    let other = Evidence { said, expected: "/amount = 12.50".into(), elsewhere: None, age: None, ..evidence };
+    truth.violated(Violation::WrongAmount, 1, other);
+    run
 }

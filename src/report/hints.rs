@@ -97,6 +97,12 @@ fn unreachable(report: &Report<'_>) -> Option<String> {
     let of = |what: &str| kinds(report, Outcome::Unreachable).any(|kind| kind.group.contains(what));
     if !occurred(report, Outcome::Unreachable) {
         None
+    } else if of("GOAWAY") || of("REFUSED_STREAM") {
+        Some(
+            "The server gave up HTTP/2 connections while calls were on their way, and did not take them. No call is sent \
+             twice, so they count as failed. Let it serve more requests over a connection (nginx: keepalive_requests)."
+                .to_owned(),
+        )
     } else if of("refused") {
         Some(format!(
             "Connections were refused. Is the server up, and does it listen at {target}? Where it was up before, it has \
@@ -104,7 +110,7 @@ fn unreachable(report: &Report<'_>) -> Option<String> {
         ))
     } else if of("TLS") {
         Some(format!(
-            "TLS failed. Does {target} speak https, with a certificate that this machine trusts (SSL_CERT_FILE)?"
+            "TLS failed. Does {target} speak https, with a certificate that this machine trusts (--ca-cert FILE or SSL_CERT_FILE)?"
         ))
     } else if of("no such host") {
         Some(format!("The host of {target} has no address. Is its name right, and does this machine's DNS know it?"))
@@ -130,9 +136,16 @@ fn host_guard(report: &Report<'_>) -> Option<String> {
 fn credentials(report: &Report<'_>) -> Option<String> {
     let refused = kinds(report, Outcome::AuthError).any(|kind| !is_host_guard(kind));
     refused.then(|| {
-        "The server answered 401 or 403. This version sends no credentials. Where others did get in, see that they do not \
-         expire during the run."
-            .to_owned()
+        let connection = &report.saved.plan.connection;
+        let sent = if connection.bearer_token_file.is_some() || !connection.headers.is_empty() {
+            "Are the credentials that were sent those of this server?"
+        } else {
+            "No credentials were sent: --bearer-token-file and --header NAME=@FILE send some."
+        };
+        format!(
+            "The server answered 401 or 403. {sent} Where other calls did get in, see that they do not expire during the \
+             run: they are read once, at its start."
+        )
     })
 }
 

@@ -4,6 +4,7 @@
 //! ends in a run that is safe to render or in an error that says why not.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::measure::Summary;
 use crate::plan::Plan;
@@ -15,6 +16,8 @@ const FORMAT: &str = "mcpace-run";
 const VERSION: u64 = 1;
 /// More than any run can count of anything; so few that adding thousands of them cannot overflow.
 const MOST: u64 = 1 << 48;
+/// No plan is longer, as text. Arguments are kept as values, which take up to forty times as much memory.
+const LONGEST_PLAN: usize = 4 << 20;
 
 /// A run, with everything that a report about it says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -130,11 +133,13 @@ struct Written<'a> {
 
 /// What is read first of a text.
 #[derive(Deserialize)]
-struct Header {
-    #[serde(default)]
-    format: serde_json::Value,
-    #[serde(default)]
-    version: serde_json::Value,
+struct Header<'a> {
+    #[serde(borrow, default)]
+    format: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    version: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    plan: Option<&'a RawValue>,
 }
 
 impl SavedRun {
@@ -158,11 +163,14 @@ impl SavedRun {
         if text.iter().all(u8::is_ascii_whitespace) {
             return Err(SavedRunError::Empty);
         }
-        let header: Header = serde_json::from_slice(text).map_err(|error| unreadable(&error))?;
-        if header.format != FORMAT {
+        let header: Header<'_> = serde_json::from_slice(text).map_err(|error| unreadable(&error))?;
+        if header.format.and_then(|raw| serde_json::from_str::<&str>(raw.get()).ok()) != Some(FORMAT) {
             return Err(SavedRunError::OtherFormat);
         }
-        match header.version.as_u64() {
+        if header.plan.is_some_and(|plan| plan.get().len() > LONGEST_PLAN) {
+            return Err(damaged(format!("its plan is longer than {LONGEST_PLAN} bytes")));
+        }
+        match header.version.and_then(|raw| raw.get().parse().ok()) {
             Some(VERSION) => {}
             Some(newer) if newer > VERSION => return Err(SavedRunError::Newer(newer)),
             _ => return Err(damaged("its version is not known")),

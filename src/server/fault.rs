@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, LogNormal};
 use thiserror::Error;
 
+use super::slip::{LedgerFaults, SlipError, Slips};
 use crate::time::{TimeError, parse_duration};
 
 /// No added response time is longer than this.
@@ -27,13 +28,26 @@ pub enum Fault {
     /// HTTP 200 with something that is not JSON. Nothing is paid.
     Malformed,
     /// The call is done, and its answer is well formed but wrong: a create names no payment, a verify answers for
-    /// another payment, a balance has no balance.
+    /// another payment (the one made before or after, where it is remembered), a balance has no balance.
     Wrong,
+    /// The call is done, and its reply is right but for its JSON-RPC id, which is that of another request: one more than
+    /// this one's where ids are numbers.
+    OtherId,
 }
 
 /// A part of all calls, from 0 to 1. Written `1%` or `0.01`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
 pub struct Share(f64);
+
+impl Share {
+    /// Everything.
+    pub const ALL: Self = Self(1.0);
+
+    /// The share as a number from 0 to 1.
+    pub fn part(self) -> f64 {
+        self.0
+    }
+}
 
 impl FromStr for Share {
     type Err = FaultError;
@@ -144,6 +158,8 @@ pub struct Fate {
     pub delay: Duration,
     /// How the call goes wrong, if it does.
     pub fault: Option<Fault>,
+    /// How the ledger goes wrong in it.
+    pub slips: Slips,
 }
 
 /// The faults that were asked for. By default there are none.
@@ -161,6 +177,10 @@ pub struct Faults {
     pub malformed: Share,
     /// The share of [`Fault::Wrong`].
     pub wrong: Share,
+    /// The share of [`Fault::OtherId`].
+    pub other_ids: Share,
+    /// What the ledger does wrong.
+    pub ledger: LedgerFaults,
     /// Standstills of the whole server.
     pub freeze: Option<Freeze>,
 }
@@ -168,15 +188,18 @@ pub struct Faults {
 impl Faults {
     /// Whether any call may be slowed down or go wrong (a freeze is not a matter of calls).
     pub fn touch_calls(&self) -> bool {
-        self.response_time != ResponseTime::None || self.shares().iter().any(|(_, share)| share.0 > 0.0)
+        self.response_time != ResponseTime::None
+            || self.ledger.any()
+            || self.shares().iter().any(|(_, share)| share.0 > 0.0)
     }
 
-    /// Whether the shares leave room for each other.
+    /// Whether the shares of [`Fault`]s leave room for each other.
     ///
     /// # Errors
     ///
-    /// [`FaultError::TooMany`] where they add up to more than 100 %.
+    /// [`FaultError::TooMany`] where they add up to more than 100 %, and what [`LedgerFaults::check`] refuses.
     pub fn check(&self) -> Result<(), FaultError> {
+        self.ledger.check()?;
         let sum: f64 = self.shares().iter().map(|(_, share)| share.0).sum();
         if sum > 1.0 + 1e-9 { Err(FaultError::TooMany(sum * 100.0)) } else { Ok(()) }
     }
@@ -194,16 +217,17 @@ impl Faults {
                 fault = Some(candidate);
             }
         }
-        Fate { delay: self.response_time.draw(&mut random), fault }
+        Fate { delay: self.response_time.draw(&mut random), fault, slips: self.ledger.slips(seed, number) }
     }
 
-    fn shares(&self) -> [(Fault, Share); 5] {
+    fn shares(&self) -> [(Fault, Share); 6] {
         [
             (Fault::ToolError, self.errors),
             (Fault::HttpError, self.http_errors),
             (Fault::Reset, self.resets),
             (Fault::Malformed, self.malformed),
             (Fault::Wrong, self.wrong),
+            (Fault::OtherId, self.other_ids),
         ]
     }
 }
@@ -223,6 +247,9 @@ pub enum FaultError {
     /// Not a freeze.
     #[error("{0} is not a freeze: give length/period with the length above zero and the shorter, as in 500ms/5s")]
     Freeze(String),
+    /// Slips that contradict each other.
+    #[error(transparent)]
+    Slip(#[from] SlipError),
     /// Not a duration.
     #[error(transparent)]
     Time(#[from] TimeError),
@@ -239,6 +266,7 @@ mod tests {
             resets: "2%".parse().unwrap(),
             malformed: "3%".parse().unwrap(),
             wrong: "4%".parse().unwrap(),
+            other_ids: "5%".parse().unwrap(),
             ..Faults::default()
         }
     }
@@ -268,6 +296,8 @@ mod tests {
         assert!((0..1000).all(|number| all.fate(3, number).fault == Some(Fault::Wrong)));
         assert!((0..1000).all(|number| Faults::default().fate(3, number).fault.is_none()));
         assert!(all.touch_calls() && !Faults::default().touch_calls());
+        let lag = LedgerFaults { replica_lag: Some(Duration::from_secs(1)), ..LedgerFaults::default() };
+        assert!(Faults { ledger: lag, ..Faults::default() }.touch_calls());
     }
 
     #[test]

@@ -9,21 +9,40 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::Replies;
 use super::alarm::Alarm;
 use super::clock::Clock;
 use super::fault::{Fault, Faults, ResponseTime};
+use super::ledger::Visit;
+use super::slip::Slips;
 use super::socket::Cut;
 
 /// As much of a body as MCP's own layer accepts.
 const LARGEST_BODY: usize = 4 * 1024 * 1024;
 /// What a malformed reply says: the beginning of a message that never becomes JSON.
 const MALFORMED: &str = r#"{"jsonrpc":"2.0","id":"#;
+
+/// What a call carries on to the tools: how it goes wrong there, and who asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Befallen {
+    pub(super) fault: Option<Fault>,
+    slips: Slips,
+    connection: u64,
+    clock: Clock,
+}
+
+impl Befallen {
+    /// The visit to the ledger that is paid now.
+    pub(super) fn visit(&self) -> Visit {
+        Visit { now: self.clock.elapsed(), connection: self.connection, slips: self.slips }
+    }
+}
 
 /// The faults of calls, and the count of the calls so far.
 #[derive(Debug)]
@@ -72,6 +91,7 @@ pub(super) async fn inject(
     };
     let arrived = injector.clock.elapsed();
     let is_call = serde_json::from_slice::<Envelope>(&body).is_ok_and(|envelope| envelope.method == "tools/call");
+    let mut other_id = false;
     if is_call {
         let fate = injector.faults.fate(injector.seed, injector.calls.fetch_add(1, Ordering::Relaxed));
         if let Some(alarm) = &injector.alarm {
@@ -86,11 +106,55 @@ pub(super) async fn inject(
                 return StatusCode::OK.into_response();
             }
             Some(Fault::Malformed) => return injector.malformed(),
-            Some(fault @ (Fault::ToolError | Fault::Wrong)) => {
-                head.extensions.insert(fault);
-            }
-            None => {}
+            Some(Fault::OtherId) => other_id = true,
+            Some(Fault::ToolError | Fault::Wrong) | None => {}
         }
+        let (fault, slips) = (fate.fault, fate.slips);
+        let befallen = Befallen { fault, slips, connection: cut.connection(), clock: injector.clock };
+        head.extensions.insert(befallen);
     }
-    next.run(Request::from_parts(head, Body::from(body))).await
+    let response = next.run(Request::from_parts(head, Body::from(body))).await;
+    if other_id { with_other_id(response).await } else { response }
+}
+
+/// The same response, with another id in each reply. A stream is read to its end before, as it ends with the reply.
+async fn with_other_id(response: Response) -> Response {
+    let (mut head, body) = response.into_parts();
+    let Ok(body) = to_bytes(body, LARGEST_BODY).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let text = String::from_utf8_lossy(&body);
+    let lines: Vec<_> = text.lines().map(|line| renamed(line).unwrap_or_else(|| line.to_owned())).collect();
+    let body = lines.join("\n") + if text.ends_with('\n') { "\n" } else { "" };
+    head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    Response::from_parts(head, Body::from(body))
+}
+
+/// A line that holds a message with an id, as a body of JSON or the data of an event, with the next id in it.
+fn renamed(line: &str) -> Option<String> {
+    let (field, json) = match line.strip_prefix("data:") {
+        Some(data) => ("data: ", data),
+        None => ("", line),
+    };
+    let mut message: Value = serde_json::from_str(json).ok()?;
+    let id = message.get_mut("id")?;
+    *id = match id.as_u64() {
+        Some(number) => Value::from(number.wrapping_add(1)),
+        None => Value::from("of another request"),
+    };
+    Some(format!("{field}{message}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_gets_the_next_id_and_other_lines_are_left_alone() {
+        let renamed = |line| renamed(line).unwrap_or_default();
+        assert_eq!(renamed(r#"{"jsonrpc":"2.0","id":7,"result":{}}"#), r#"{"jsonrpc":"2.0","id":8,"result":{}}"#);
+        assert_eq!(renamed(r#"data: {"id":7}"#), r#"data: {"id":8}"#);
+        assert_eq!(renamed(r#"{"id":"seven"}"#), r#"{"id":"of another request"}"#);
+        assert_eq!([renamed("id: 7"), renamed("data:"), renamed(r#"{"method":"x"}"#)], ["", "", ""]);
+    }
 }

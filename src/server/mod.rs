@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -27,15 +28,19 @@ use ledger::Ledger;
 use socket::{Cut, Door};
 use tools::Payments;
 
+mod accounts;
 mod alarm;
 mod clock;
 pub mod fault;
 mod inject;
 mod ledger;
+pub mod slip;
 mod socket;
 #[cfg(test)]
 mod tests;
 mod tools;
+#[cfg(test)]
+mod untruth_tests;
 
 /// How long a server that is told to end goes on answering what is in flight.
 const GRACE: Duration = Duration::from_secs(1);
@@ -92,7 +97,10 @@ pub struct Settings {
     pub allowed_hosts: AllowedHosts,
     /// Starting balances, payment ids and faults all come from it.
     pub seed: u64,
-    /// How many payments are remembered; the oldest are forgotten beyond.
+    /// How many payments are remembered; beyond, the oldest are forgotten with their ids and keys. Balances still count
+    /// them: exactly, as long as customers and currencies make at most as many accounts as this, or 100 000 if that is
+    /// more. With more accounts, those whose payments are all forgotten fall back to their starting balance, the one
+    /// that paid longest ago first.
     pub capacity: usize,
     /// What goes wrong on purpose.
     pub faults: Faults,
@@ -233,8 +241,10 @@ fn serving(
     let payments = Payments::new(Ledger::new(settings.seed, settings.capacity));
     let mut sessions = LocalSessionManager::default();
     sessions.session_config.completed_cache_ttl = ANSWERED_CALLS_KEPT;
-    let mcp = StreamableHttpService::new(move || Ok(payments.clone()), Arc::new(sessions), mcp);
+    let sessions = Arc::new(sessions);
+    let mcp = StreamableHttpService::new(move || Ok(payments.clone()), sessions.clone(), mcp);
     let router = Router::new().route_service("/mcp", mcp);
+    let health = get(health).with_state(sessions);
     let stopped = async move {
         let _ = stopped.await;
     };
@@ -242,15 +252,17 @@ fn serving(
         let injector = Arc::new(Injector::new(settings.faults, settings.seed, settings.replies, clock));
         let router = router
             .route_layer(middleware::from_fn_with_state(injector, inject::inject))
-            .route("/health", get(health))
+            .route("/health", health)
             .into_make_service_with_connect_info::<Cut>();
         Box::pin(axum::serve(door, router).with_graceful_shutdown(stopped).into_future())
     } else {
-        let router = router.route("/health", get(health)).into_make_service();
+        let router = router.route("/health", health).into_make_service();
         Box::pin(axum::serve(door, router).with_graceful_shutdown(stopped).into_future())
     }
 }
 
-async fn health() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ok"}"#)
+/// That it is up, and how many sessions are open.
+async fn health(State(manager): State<Arc<LocalSessionManager>>) -> impl IntoResponse {
+    let sessions = manager.sessions.read().await.len();
+    ([(header::CONTENT_TYPE, "application/json")], format!(r#"{{"status":"ok","sessions":{sessions}}}"#))
 }

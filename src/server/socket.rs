@@ -28,11 +28,12 @@ const TIMER_GRAIN: Duration = Duration::from_millis(2);
 pub(super) struct Door {
     listener: TcpListener,
     freeze: Option<(Freeze, Clock)>,
+    accepted: u64,
 }
 
 impl Door {
     pub(super) fn new(listener: TcpListener, freeze: Option<Freeze>, clock: Clock) -> Self {
-        Self { listener, freeze: freeze.map(|freeze| (freeze, clock)) }
+        Self { listener, freeze: freeze.map(|freeze| (freeze, clock)), accepted: 0 }
     }
 }
 
@@ -46,7 +47,9 @@ impl Listener for Door {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
         }
-        let gated = Gated { stream, freeze: self.freeze, thaw: None, cut: Cut::default() };
+        self.accepted += 1;
+        let cut = Cut { number: self.accepted, reset: Arc::default() };
+        let gated = Gated { stream, freeze: self.freeze, thaw: None, cut };
         (gated, peer)
     }
 
@@ -55,14 +58,22 @@ impl Listener for Door {
     }
 }
 
-/// The handle by which a request resets the connection that it came on.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Cut(Arc<AtomicBool>);
+/// The handle by which a request knows and resets the connection that it came on.
+#[derive(Clone, Debug)]
+pub(super) struct Cut {
+    number: u64,
+    reset: Arc<AtomicBool>,
+}
 
 impl Cut {
+    /// The number of the connection, in the order of acceptance.
+    pub(super) fn connection(&self) -> u64 {
+        self.number
+    }
+
     /// The next byte to be sent on the connection resets it instead.
     pub(super) fn reset(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.reset.store(true, Ordering::Relaxed);
     }
 }
 
@@ -95,7 +106,7 @@ impl Gated {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if self.cut.0.load(Ordering::Relaxed) {
+        if self.cut.reset.load(Ordering::Relaxed) {
             // Without lingering, closing sends RST, not FIN.
             self.stream.set_zero_linger()?;
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));

@@ -16,18 +16,18 @@ use tokio::sync::oneshot;
 
 use super::*;
 
-const REVISIONS: [&str; 3] = ["2025-11-25", "2025-06-18", "2025-03-26"];
-const MODES: [(Sessions, Replies); 3] =
+pub(super) const REVISIONS: [&str; 3] = ["2025-11-25", "2025-06-18", "2025-03-26"];
+pub(super) const MODES: [(Sessions, Replies); 3] =
     [(Sessions::Stateless, Replies::Json), (Sessions::Stateless, Replies::Sse), (Sessions::Stateful, Replies::Sse)];
 
 /// A server of its own for one test.
-struct Served {
-    listening: Listening,
+pub(super) struct Served {
+    pub(super) listening: Listening,
     end: oneshot::Sender<()>,
     ended: tokio::task::JoinHandle<Result<(), ServerError>>,
 }
 
-async fn served(settings: Settings) -> Served {
+pub(super) async fn served(settings: Settings) -> Served {
     let (ready, listening) = oneshot::channel();
     let (end, ending) = oneshot::channel::<()>();
     let ended = tokio::spawn(async move {
@@ -42,7 +42,7 @@ fn with_faults(faults: Faults) -> Settings {
 }
 
 /// One connection of an MCP client, and what it has to send along.
-struct Client {
+pub(super) struct Client {
     sender: SendRequest<Full<Bytes>>,
     address: SocketAddr,
     revision: &'static str,
@@ -66,7 +66,7 @@ impl Client {
     }
 
     /// Connects and shakes hands as MCP demands.
-    async fn initialized(address: SocketAddr, revision: &'static str) -> Self {
+    pub(super) async fn initialized(address: SocketAddr, revision: &'static str) -> Self {
         let mut client = Self { revision, ..Self::connect(address).await };
         let answer = client
             .post(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
@@ -104,11 +104,11 @@ impl Client {
         self.send(Method::POST, "/mcp", message).await
     }
 
-    async fn request(&mut self, method: &str, params: Value) -> Value {
+    pub(super) async fn request(&mut self, method: &str, params: Value) -> Value {
         self.post(&json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params})).await.unwrap().message()
     }
 
-    async fn call(&mut self, tool: &str, arguments: Value) -> Value {
+    pub(super) async fn call(&mut self, tool: &str, arguments: Value) -> Value {
         self.request("tools/call", json!({"name": tool, "arguments": arguments})).await
     }
 }
@@ -131,12 +131,12 @@ impl Answer {
     }
 }
 
-fn an_order(key: &str) -> Value {
+pub(super) fn an_order(key: &str) -> Value {
     json!({"amount": 12.34, "currency": "EUR", "method": "card", "customer_id": "ann", "idempotency_key": key,
         "description": "a thing", "metadata": {"test_run": true}})
 }
 
-fn refusal(message: &Value) -> &str {
+pub(super) fn refusal(message: &Value) -> &str {
     assert_eq!(message["result"]["isError"], true, "{message}");
     message["result"]["content"][0]["text"].as_str().unwrap()
 }
@@ -240,8 +240,26 @@ async fn health_is_json_and_other_paths_are_not_found() {
     let server = served(Settings::default()).await;
     let mut client = Client::connect(server.listening.address).await;
     let health = client.send(Method::GET, "/health", &Value::Null).await.unwrap();
-    assert_eq!((health.status, health.message()), (StatusCode::OK, json!({"status": "ok"})));
+    assert_eq!((health.status, health.message()), (StatusCode::OK, json!({"status": "ok", "sessions": 0})));
     assert_eq!(client.send(Method::GET, "/", &Value::Null).await.unwrap().status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn health_tells_how_many_sessions_are_open() {
+    let settings = Settings { sessions: Sessions::Stateful, replies: Replies::Sse, ..Settings::default() };
+    let server = served(settings).await;
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        clients.push(Client::initialized(server.listening.address, REVISIONS[0]).await);
+    }
+    let mut counts = Vec::new();
+    for mut client in clients {
+        counts.push(client.send(Method::GET, "/health", &Value::Null).await.unwrap().message()["sessions"].take());
+        assert!(client.send(Method::DELETE, "/mcp", &Value::Null).await.unwrap().status.is_success());
+    }
+    let mut client = Client::connect(server.listening.address).await;
+    counts.push(client.send(Method::GET, "/health", &Value::Null).await.unwrap().message()["sessions"].take());
+    assert_eq!(counts, [2, 1, 0]);
 }
 
 #[tokio::test]

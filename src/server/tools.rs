@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::fault::Fault;
-use super::ledger::{Currency, Ledger, Money, Order, Record};
+use super::inject::Befallen;
+use super::ledger::{Currency, Ledger, Money, Order, Record, Visit};
 
 /// The longest id or key that is accepted, in bytes.
 const LONGEST_ID: usize = 255;
@@ -133,6 +134,7 @@ impl Payments {
     async fn create_payment(
         &self,
         Parameters(wanted): Parameters<CreatePayment>,
+        context: RequestContext<RoleServer>,
     ) -> Result<Json<PaymentAnswer>, String> {
         check_length("customer_id", &wanted.customer_id)?;
         if let Some(key) = &wanted.idempotency_key {
@@ -145,18 +147,21 @@ impl Payments {
             key: wanted.idempotency_key.as_deref(),
             details: &details(wanted.method, wanted.description.as_deref(), wanted.metadata.as_ref()),
         };
-        let made = self.ledger().create(&order);
-        made.map(|record| Json(record.into())).map_err(|refusal| refusal.to_string())
+        let visit = visit(&context);
+        let made = self.ledger().create(&order, visit);
+        made.map(|record| Json(told(record, visit))).map_err(|refusal| refusal.to_string())
     }
 
     #[tool(description = "Tell what has become of a payment", annotations(read_only_hint = true))]
     async fn verify_payment(
         &self,
         Parameters(wanted): Parameters<VerifyPayment>,
+        context: RequestContext<RoleServer>,
     ) -> Result<Json<PaymentAnswer>, String> {
         check_length("payment_id", &wanted.payment_id)?;
-        let found = self.ledger().find(&wanted.payment_id);
-        found.map(|record| Json(record.into())).map_err(|refusal| refusal.to_string())
+        let visit = visit(&context);
+        let found = self.ledger().find(&wanted.payment_id, visit);
+        found.map(|record| Json(told(record, visit))).map_err(|refusal| refusal.to_string())
     }
 
     #[tool(description = "Tell what a customer has in one currency", annotations(read_only_hint = true))]
@@ -182,19 +187,36 @@ impl ServerHandler for Payments {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let fault = context.extensions.get::<Parts>().and_then(|head| head.extensions.get::<Fault>()).copied();
+        let fault = befallen(&context).and_then(|befallen| befallen.fault);
         if fault == Some(Fault::ToolError) {
             return Ok(CallToolResult::error(vec![ContentBlock::text("the bank did not answer")]).into());
         }
-        let wrong = (fault == Some(Fault::Wrong)).then(|| request.name.clone());
+        let wrong = (fault == Some(Fault::Wrong)).then(|| request.clone());
         let response = self.shared.tools.call(ToolCallContext::new(self, request, context)).await?;
         Ok(match (wrong, response) {
-            (Some(tool), CallToolResponse::Complete(CallToolResult { structured_content: Some(answer), .. })) => {
-                CallToolResult::structured(spoiled(&tool, answer)).into()
+            (Some(asked), CallToolResponse::Complete(CallToolResult { structured_content: Some(answer), .. })) => {
+                let id = asked.arguments.as_ref().and_then(|arguments| arguments.get("payment_id")?.as_str());
+                let other = id.and_then(|id| self.ledger().neighbour(id));
+                CallToolResult::structured(spoiled(&asked.name, answer, other)).into()
             }
             (_, untouched) => untouched,
         })
     }
+}
+
+/// What the layer that injects faults had to say of this call; nothing where there is no such layer.
+fn befallen(context: &RequestContext<RoleServer>) -> Option<&Befallen> {
+    context.extensions.get::<Parts>()?.extensions.get::<Befallen>()
+}
+
+fn visit(context: &RequestContext<RoleServer>) -> Visit {
+    befallen(context).map(Befallen::visit).unwrap_or_default()
+}
+
+/// The answer about a payment, with another amount where that was asked for.
+fn told(record: Record, visit: Visit) -> PaymentAnswer {
+    let amount = if visit.slips.wrong_amount { record.amount.one_more() } else { record.amount };
+    Record { amount, ..record }.into()
 }
 
 fn check_length(name: &str, id: &str) -> Result<(), String> {
@@ -212,7 +234,12 @@ fn details(method: Method, description: Option<&str>, metadata: Option<&Map<Stri
 }
 
 /// A well-formed answer made wrong: a create names no payment, a verify answers for another one, a balance has none.
-fn spoiled(tool: &str, mut answer: Value) -> Value {
+fn spoiled(tool: &str, mut answer: Value, other: Option<Record>) -> Value {
+    if tool == "verify_payment"
+        && let Some(other) = other
+    {
+        return serde_json::to_value(PaymentAnswer::from(other)).unwrap_or_default();
+    }
     if let Some(members) = answer.as_object_mut() {
         match tool {
             "create_payment" => members.remove("payment_id"),
@@ -239,10 +266,14 @@ mod tests {
     #[test]
     fn a_spoiled_answer_lacks_what_its_caller_checks() {
         let payment = json!({"payment_id": "pay_1", "amount": 1.0});
-        assert_eq!(spoiled("create_payment", payment.clone()), json!({"amount": 1.0}));
-        assert_eq!(spoiled("verify_payment", payment)["payment_id"], "pay_of_somebody_else");
+        assert_eq!(spoiled("create_payment", payment.clone(), None), json!({"amount": 1.0}));
+        assert_eq!(spoiled("verify_payment", payment.clone(), None)["payment_id"], "pay_of_somebody_else");
+        let amount = Money::payable(2.5).unwrap();
+        let other = Record { id: "pay_2".to_owned(), amount, currency: Currency::Eur };
+        let answer = json!({"payment_id": "pay_2", "status": "completed", "amount": 2.5, "currency": "EUR"});
+        assert_eq!(spoiled("verify_payment", payment, Some(other)), answer);
         let balance = json!({"balance": 1.0, "currency": "USD"});
-        assert_eq!(spoiled("get_wallet_balance", balance), json!({"currency": "USD"}));
+        assert_eq!(spoiled("get_wallet_balance", balance, None), json!({"currency": "USD"}));
     }
 
     #[test]

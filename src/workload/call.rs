@@ -1,7 +1,11 @@
 //! What passes between workload, engine and driver: a call to make, and the reply that came.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 
+use super::capture::Record;
+use super::sent::Span;
 use crate::outcome::Outcome;
 use crate::time::Moment;
 
@@ -18,6 +22,10 @@ pub struct Choice {
     pub substituted: bool,
 }
 
+/// A connection of a driver: unique in it, never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
 /// One call to make: which operation, under which id, with which arguments.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -27,8 +35,19 @@ pub struct Call {
     pub id: u64,
     /// The arguments as a JSON object, ready for the wire.
     pub arguments: String,
-    /// The captured value that the arguments carry, if any: what the reply must answer for.
-    pub captured: Option<Box<str>>,
+    /// What the reply will be held against.
+    pub ties: Ties,
+    /// The connection that the call should not be made on; `None` where any will do.
+    pub avoid: Option<ConnectionId>,
+}
+
+/// What ties a call to earlier ones and to its own arguments: nothing for a driver to look at.
+#[derive(Clone, Debug, Default)]
+pub struct Ties {
+    /// The record that the arguments were made with.
+    pub(super) record: Option<Rc<Record>>,
+    /// Where values that somebody wants to know later stand in the arguments.
+    pub(super) spans: Vec<Span>,
 }
 
 /// Ids below this one belong to calls that are not arrivals (handshake, tools/list, session closing).
@@ -56,6 +75,8 @@ pub struct Reply {
     pub result: Bytes,
     /// What to group a failure by and show of it; `None` where `outcome` is [`Outcome::Ok`].
     pub failure: Option<Box<Failure>>,
+    /// The connection that it came by; `None` where there was none, or the driver has none to name.
+    pub connection: Option<ConnectionId>,
 }
 
 /// A failed call in words.

@@ -3,13 +3,18 @@
 //! Servers put the same value in different places: `structuredContent`, the result's `_meta`, or JSON inside the text
 //! content. A pointer is tried in each of these, in that order; alternatives are parted by `|`.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{CaptureId, Failure};
+use super::Failure;
+use super::capture::{FieldId, Record};
+use super::same::Kept;
+use super::sent::{Sent, Span};
+use crate::outcome::Violation;
 
 /// A tool's result, taken apart once.
 pub(super) struct Answer<'a> {
@@ -55,7 +60,13 @@ impl<'a> Answer<'a> {
         structured().or_else(meta).or_else(texts)
     }
 
-    fn failure(&self, group: String) -> Failure {
+    /// The value that is there and a text or a number.
+    pub(super) fn value(&self, pointers: &str) -> Option<Kept> {
+        self.find(pointers).and_then(Kept::of)
+    }
+
+    /// The result as it came, cut.
+    pub(super) fn failure(&self, group: String) -> Failure {
         let raw = String::from_utf8_lossy(&self.raw[..self.raw.len().min(300)]);
         Failure { group, example: raw.chars().take(300).collect() }
     }
@@ -82,6 +93,8 @@ fn documents(content: Option<&RawValue>) -> Vec<Value> {
 pub(super) struct Expectation {
     pub(super) pointers: String,
     pub(super) want: Want,
+    /// Whether an answer without the value is fine too.
+    where_present: bool,
 }
 
 /// What a demand asks of the value it points at.
@@ -89,69 +102,157 @@ pub(super) struct Expectation {
 pub(super) enum Want {
     /// It is there and not null.
     Present,
-    /// It is the captured value that the call carried.
+    /// It is the captured value that the call carried: what it asked for.
     Captured,
+    /// It is this value of the record that the call took.
+    Field(FieldId),
+    /// It is the value that the call sent, by its place among the noted ones.
+    Sent(usize),
     /// It equals this; a number and its text are equal.
     Equals(Value),
 }
 
+/// What a call carried: what its answer is held against.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    /// The value that it asked for, if it carried a captured one.
+    pub(super) captured: Option<FieldId>,
+    pub(super) record: Option<&'a Record>,
+    pub(super) noted: &'a [Sent],
+    pub(super) arguments: &'a str,
+    pub(super) spans: &'a [Span],
+}
+
+impl Asked<'_> {
+    pub(super) fn sent(&self, place: usize) -> Option<Kept> {
+        Some(self.noted.get(place)?.of(self.arguments, self.spans))
+    }
+}
+
+/// A demand that was not met.
+#[derive(Debug)]
+pub(super) struct Mismatch {
+    pub(super) failure: Failure,
+    /// Which promise about money that breaks, if it is one.
+    pub(super) violation: Option<Violation>,
+    /// What should have been there, in words.
+    pub(super) expected: String,
+    /// Whether there was no value at all.
+    pub(super) is_missing: bool,
+}
+
 impl Expectation {
-    /// Reads `"/status" = "refunded"`, `"/id" = { captured = true }` or `"/id" = { present = true }`.
-    pub(super) fn parse(pointers: &str, want: &Value) -> Result<Self, String> {
+    /// Reads `"/status" = "refunded"`, or a table: `{ present = true }`, `{ captured = true }`, `{ captured = "name" }` or
+    /// `{ sent = "/pointer" }`, the last two also with `where_present = true`. Pointers to what is sent are added to `notes`.
+    pub(super) fn parse(
+        pointers: &str,
+        want: &Value,
+        names: &[String],
+        notes: &mut Vec<String>,
+    ) -> Result<Self, String> {
         check_pointers(pointers)?;
-        let want = match want {
-            Value::Object(table) if table.len() == 1 && table.get("present") == Some(&Value::Bool(true)) => {
-                Want::Present
-            }
-            Value::Object(table) if table.len() == 1 && table.get("captured") == Some(&Value::Bool(true)) => {
-                Want::Captured
-            }
-            Value::Object(_) | Value::Array(_) => {
-                return Err(format!(
-                    "expect {pointers} = {want}: give a value, {{ present = true }} or {{ captured = true }}"
-                ));
-            }
-            value => Want::Equals(value.clone()),
+        let wrong = || {
+            format!(
+                "expect {pointers} = {want}: give a value, {{ present = true }}, {{ captured = true }}, {{ captured = \"name\" }} or \
+                 {{ sent = \"/field\" }}, the last two also with where_present = true"
+            )
         };
-        Ok(Self { pointers: pointers.to_owned(), want })
+        let Value::Object(table) = want else {
+            let want = Want::Equals(want.clone());
+            return match &want {
+                Want::Equals(Value::Array(_)) => Err(wrong()),
+                _ => Ok(Self { pointers: pointers.to_owned(), want, where_present: false }),
+            };
+        };
+        let where_present = match table.get("where_present") {
+            None => false,
+            Some(Value::Bool(flag)) => *flag,
+            Some(_) => return Err(wrong()),
+        };
+        let mut keys = table.iter().filter(|(key, _)| *key != "where_present");
+        let want = match (keys.next().map(|(key, value)| (key.as_str(), value)), keys.next()) {
+            (Some(("present", Value::Bool(true))), None) if !where_present => Want::Present,
+            (Some(("captured", Value::Bool(true))), None) => Want::Captured,
+            (Some(("captured", Value::String(name))), None) => {
+                let field = names.binary_search(name).map_err(|_| {
+                    format!("expect {pointers}: captured `{name}` is captured or remembered by no operation")
+                })?;
+                Want::Field(FieldId(field as u16))
+            }
+            (Some(("sent", Value::String(pointer))), None) => {
+                notes.push(pointer.clone());
+                Want::Sent(notes.len() - 1)
+            }
+            _ => return Err(wrong()),
+        };
+        Ok(Self { pointers: pointers.to_owned(), want, where_present })
     }
 
     /// Whether `answer` meets it.
-    pub(super) fn check(&self, answer: &Answer<'_>, captured: Option<&str>) -> Result<(), Failure> {
+    pub(super) fn check(&self, answer: &Answer<'_>, asked: &Asked<'_>) -> Result<(), Mismatch> {
         let pointer = first_of(&self.pointers);
+        let field = |field: FieldId| asked.record.and_then(|record| record.get(field));
         let Some(found) = answer.find(&self.pointers) else {
-            return Err(answer.failure(format!("{pointer} is missing")));
+            if self.where_present {
+                return Ok(());
+            }
+            let failure = answer.failure(format!("{pointer} is missing"));
+            let expected = pointer.to_owned();
+            return Err(Mismatch { failure, violation: None, expected, is_missing: true });
         };
-        let met = match &self.want {
-            Want::Present => true,
-            Want::Captured => captured.is_some_and(|asked| same_text(found, asked)),
-            Want::Equals(value) => found == value || value.as_str().is_some_and(|text| same_text(found, text)),
+        let (wanted, is_the_id) = match &self.want {
+            Want::Present => return Ok(()),
+            Want::Equals(value) => {
+                let met = found == value || value.as_str().is_some_and(|text| same_text(found, text));
+                let failure = || answer.failure(format!("{pointer} is not {value}"));
+                let expected = || format!("{pointer} = {value}");
+                return if met {
+                    Ok(())
+                } else {
+                    Err(Mismatch { failure: failure(), violation: None, expected: expected(), is_missing: false })
+                };
+            }
+            Want::Captured => (asked.captured.and_then(field).map(Cow::Borrowed), true),
+            Want::Field(name) => (field(*name).map(Cow::Borrowed), asked.captured == Some(*name)),
+            Want::Sent(place) => (asked.sent(*place).map(Cow::Owned), false),
         };
-        match (met, &self.want) {
-            (true, _) => Ok(()),
-            (false, Want::Equals(value)) => Err(answer.failure(format!("{pointer} is not {value}"))),
-            (false, _) => Err(answer.failure(format!("{pointer} is not the value asked for"))),
+        // The record's own answer did not say it: then nothing is known that this one could contradict.
+        let Some(wanted) = wanted else { return Ok(()) };
+        if wanted.means(found) {
+            return Ok(());
         }
+        let is_money = !is_the_id && wanted.is_about_money();
+        let violation = Some(if is_money { Violation::WrongAmount } else { Violation::WrongPayment });
+        let what = match self.want {
+            Want::Captured => "asked for",
+            Want::Field(_) => "acknowledged",
+            _ => "sent",
+        };
+        let failure = answer.failure(format!("{pointer} is not the value {what}"));
+        Err(Mismatch { failure, violation, expected: format!("{pointer} = {}", wanted.text), is_missing: false })
     }
 }
 
 /// A value to keep from each ok answer; an answer without it is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Capture {
-    pub(super) id: CaptureId,
+    pub(super) id: FieldId,
     pub(super) pointers: String,
 }
 
 impl Capture {
     /// The value to keep.
-    pub(super) fn read(&self, answer: &Answer<'_>) -> Result<String, Failure> {
+    pub(super) fn read(&self, answer: &Answer<'_>) -> Result<Kept, Mismatch> {
         let pointer = first_of(&self.pointers);
-        match answer.find(&self.pointers) {
-            Some(Value::String(text)) if (1..=super::capture::LONGEST).contains(&text.len()) => Ok(text.clone()),
-            Some(number @ Value::Number(_)) => Ok(number.to_string()),
-            Some(_) => Err(answer.failure(format!("{pointer} is no id"))),
-            None => Err(answer.failure(format!("{pointer} is missing"))),
-        }
+        let (group, is_missing) = match answer.find(&self.pointers) {
+            Some(value) => match Kept::of(value) {
+                Some(kept) if (1..=super::capture::LONGEST).contains(&kept.text.len()) => return Ok(kept),
+                _ => (format!("{pointer} is no id"), false),
+            },
+            None => (format!("{pointer} is missing"), true),
+        };
+        let expected = format!("{pointer}, to be used later");
+        Err(Mismatch { failure: answer.failure(group), violation: None, expected, is_missing })
     }
 }
 
@@ -183,8 +284,41 @@ mod tests {
     use super::*;
 
     fn expect(pointers: &str, want: &Value, result: &str, captured: Option<&str>) -> Result<(), String> {
-        let expectation = Expectation::parse(pointers, want).unwrap();
-        expectation.check(&Answer::parse(result.as_bytes()), captured).map_err(|failure| failure.group)
+        held(pointers, want, result, captured, "", &[]).map_err(|mismatch| mismatch.failure.group)
+    }
+
+    /// A call that carried `captured` as `id` and, of its arguments, remembered those at `spans`.
+    fn held(
+        pointers: &str,
+        want: &Value,
+        result: &str,
+        captured: Option<&str>,
+        arguments: &str,
+        spans: &[Span],
+    ) -> Result<(), Mismatch> {
+        let expectation = Expectation::parse(pointers, want, &["id".into()], &mut Vec::new()).unwrap();
+        let kept = captured.map(|text| (FieldId(0), Kept { text: text.into(), is_number: false }));
+        let record = Record { fields: kept.into_iter().collect(), ..Record::default() };
+        let asked =
+            Asked { captured: Some(FieldId(0)), record: Some(&record), noted: &[Sent::Span(0)], arguments, spans };
+        expectation.check(&Answer::parse(result.as_bytes()), &asked)
+    }
+
+    #[test]
+    fn what_was_sent_is_held_against_the_answer_where_it_names_it() {
+        let sent = json!({"sent": "/amount", "where_present": true});
+        let check = |result: &str| held("/amount|/total", &sent, result, None, r#"{"amount":12.50}"#, &[(10, 15)]);
+        assert!(check(r#"{"structuredContent":{"amount":"12.5"}}"#).is_ok());
+        assert!(check(r#"{"structuredContent":{"total":12.5}}"#).is_ok());
+        assert!(check(r#"{"structuredContent":{}}"#).is_ok(), "it is not named");
+        let mismatch = check(r#"{"structuredContent":{"amount":12.51}}"#).unwrap_err();
+        assert_eq!(mismatch.violation, Some(Violation::WrongAmount));
+        assert_eq!(mismatch.expected, "/amount = 12.50");
+        assert_eq!(mismatch.failure.group, "/amount is not the value sent");
+        let asked = held("/id", &json!({"captured": true}), r#"{"_meta":{"id":"q"}}"#, Some("p"), "", &[]);
+        assert_eq!(asked.unwrap_err().violation, Some(Violation::WrongPayment));
+        let must = held("/amount", &json!({"sent": "/amount"}), "{}", None, "", &[]).unwrap_err();
+        assert!(must.is_missing && must.violation.is_none());
     }
 
     #[test]
@@ -213,20 +347,27 @@ mod tests {
 
     #[test]
     fn expectations_that_cannot_be_meant_are_refused() {
-        let wrong = |pointers: &str, want: Value| Expectation::parse(pointers, &want).unwrap_err();
+        let wrong = |pointers: &str, want: Value| {
+            Expectation::parse(pointers, &want, &["id".into()], &mut Vec::new()).unwrap_err()
+        };
         assert_eq!(wrong("status", json!(1)), "`status` is not a JSON pointer: write it as /field or /outer/inner");
         assert!(wrong("/a", json!({"present": false})).starts_with("expect /a = "));
         assert!(wrong("/a", json!([1])).starts_with("expect /a = "));
+        assert!(wrong("/a", json!({"captured": "id", "sent": "/x"})).starts_with("expect /a = "));
+        assert!(wrong("/a", json!({"captured": "id", "where_present": 1})).starts_with("expect /a = "));
+        assert!(
+            wrong("/a", json!({"captured": "other"})).contains("`other` is captured or remembered by no operation")
+        );
     }
 
     #[test]
     fn only_a_short_text_or_a_number_is_captured() {
-        let capture = Capture { id: CaptureId(0), pointers: "/id".into() };
+        let capture = Capture { id: FieldId(0), pointers: "/id".into() };
         let read = |id: Value| capture.read(&Answer::parse(json!({"_meta": {"id": id}}).to_string().as_bytes()));
-        assert_eq!(read(json!("p1")).unwrap(), "p1");
-        assert_eq!(read(json!(12)).unwrap(), "12");
-        assert_eq!(read(json!("")).unwrap_err().group, "/id is no id");
-        assert_eq!(read(json!("x".repeat(2000))).unwrap_err().group, "/id is no id");
-        assert_eq!(read(json!(null)).unwrap_err().group, "/id is missing");
+        assert_eq!(read(json!("p1")).unwrap(), Kept { text: "p1".into(), is_number: false });
+        assert_eq!(read(json!(12)).unwrap(), Kept { text: "12".into(), is_number: true });
+        assert_eq!(read(json!("")).unwrap_err().failure.group, "/id is no id");
+        assert_eq!(read(json!("x".repeat(2000))).unwrap_err().failure.group, "/id is no id");
+        assert_eq!(read(json!(null)).unwrap_err().failure.group, "/id is missing");
     }
 }

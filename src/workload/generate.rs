@@ -8,6 +8,7 @@ use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, LogNormal, Zipf};
 
 use super::RunIdentity;
+use super::capture::{FieldId, Record};
 use crate::arrival::Arrival;
 use crate::stamp;
 
@@ -16,7 +17,7 @@ pub(super) struct Source<'a> {
     pub(super) random: &'a mut ChaCha8Rng,
     pub(super) arrival: &'a Arrival,
     pub(super) identity: &'a RunIdentity,
-    pub(super) captured: Option<&'a str>,
+    pub(super) captured: Option<&'a Record>,
 }
 
 /// One generated value. All but `Captured`, `RunId` and `Unique` are functions of (seed, flow, sequence). A `prefix` is
@@ -45,8 +46,8 @@ pub(super) enum Generator {
     Timestamp,
     /// The run's id.
     RunId,
-    /// The captured value of this call.
-    Captured,
+    /// A value of the record that this call takes.
+    Captured(FieldId),
 }
 
 impl Generator {
@@ -85,7 +86,10 @@ impl Generator {
                 out.push('"');
             }
             Self::RunId => write_string(&source.identity.run_id, out),
-            Self::Captured => write_string(source.captured.unwrap_or_default(), out),
+            Self::Captured(field) => match source.captured.and_then(|record| record.get(*field)) {
+                Some(kept) if kept.is_number => out.push_str(&kept.text),
+                kept => write_string(kept.map_or("", |kept| &kept.text), out),
+            },
         }
     }
 }

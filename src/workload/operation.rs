@@ -1,17 +1,20 @@
 //! How a kind of call is made and what its answer must say.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::capture::CaptureId;
-use super::expect::{Answer, Capture, Expectation, Want, check_pointers};
-use super::template::{Template, TemplateError};
-use super::{Failure, OperationId};
+use super::capture::{Captures, FieldId, Record};
+use super::expect::{Answer, Asked, Capture, Expectation, Mismatch, Want, check_pointers};
+use super::same::Kept;
+use super::sent::Sent;
+use super::template::{Ready, Template, TemplateError};
+use super::{Call, OperationId, Reply};
 
 /// A named kind of call, as written in a plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Operation {
     /// The name in mixes, objectives, metrics and reports.
     pub name: String,
@@ -22,41 +25,106 @@ pub struct Operation {
     /// Values to keep from each ok answer, by name: JSON pointers, alternatives parted by `|`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capture: BTreeMap<String, String>,
+    /// Values to keep of what each call with an ok answer had sent, by name: JSON pointers into the arguments.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub remember: BTreeMap<String, String>,
     /// What each ok answer must say: JSON pointers (alternatives parted by `|`) and the value wanted there, or
-    /// `{ present = true }`, or `{ captured = true }`.
+    /// `{ present = true }`, `{ captured = true }`, `{ captured = "name" }` or `{ sent = "/pointer" }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub expect: BTreeMap<String, Value>,
+    /// Whether what the captured value in the arguments stands for must be found: an answer that it does not exist is a
+    /// wrong one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub must_find: bool,
+}
+
+impl Operation {
+    /// The names of all values that its calls make known to later ones.
+    pub fn makes(&self) -> impl Iterator<Item = &String> {
+        self.capture.keys().chain(self.remember.keys())
+    }
+
+    /// Everything that is wrong with it as one of `all`.
+    pub fn faults(&self, all: &[Self]) -> Vec<TemplateError> {
+        Compiled::new(self, all, &names(all)).err().unwrap_or_default()
+    }
+}
+
+/// The names of all values that operations make known, sorted.
+pub(super) fn names(all: &[Operation]) -> Vec<String> {
+    let mut names: Vec<String> = all.iter().flat_map(|o| o.makes().cloned()).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// An operation made ready.
 #[derive(Clone, Debug)]
 pub(super) struct Compiled {
     pub(super) template: Template,
-    /// The captured value that the arguments use, and the operation that captures it.
-    pub(super) needs: Option<(CaptureId, OperationId)>,
+    /// The captured value that the arguments use, and the operation that makes it.
+    pub(super) needs: Option<(FieldId, OperationId)>,
+    /// Whether what it asks for must be found.
+    pub(super) must_find: bool,
+    /// The names of what its answers make known, where some operation asks for one of them.
+    makes: Vec<FieldId>,
     captures: Vec<Capture>,
+    remembers: Vec<(FieldId, usize)>,
     expectations: Vec<Expectation>,
+    noted: Vec<Sent>,
 }
 
 impl Compiled {
-    /// Compiles `operation`, one of `all`; `captures` are the names of all captures, sorted.
-    pub(super) fn new(operation: &Operation, all: &[Operation], captures: &[String]) -> Result<Self, TemplateError> {
-        Self::compile(operation, all, captures).map_err(|why| TemplateError { operation: operation.name.clone(), why })
+    /// Compiles `operation`, one of `all`; `names` are those of all captured and remembered values, sorted. Fails with
+    /// everything that is wrong.
+    pub(super) fn new(operation: &Operation, all: &[Operation], names: &[String]) -> Result<Self, Vec<TemplateError>> {
+        Self::compile(operation, all, names).map_err(|faults| {
+            faults.into_iter().map(|why| TemplateError { operation: operation.name.clone(), why }).collect()
+        })
     }
 
-    fn compile(operation: &Operation, all: &[Operation], captures: &[String]) -> Result<Self, String> {
-        let (template, used) = Template::compile(&operation.arguments)?;
-        let needs = used.map(|name| needed(&name, operation, all, captures)).transpose()?;
-        let expectations: Vec<_> =
-            operation.expect.iter().map(|(at, want)| Expectation::parse(at, want)).collect::<Result<_, _>>()?;
-        if needs.is_none() && expectations.iter().any(|e| e.want == Want::Captured) {
-            return Err("expects the captured value, but its arguments carry none".to_owned());
+    fn compile(operation: &Operation, all: &[Operation], names: &[String]) -> Result<Self, Vec<String>> {
+        let mut faults = Vec::new();
+        let field = |name: &String| FieldId(names.partition_point(|other| other < name) as u16);
+        let mut notes: Vec<String> = operation.remember.values().cloned().collect();
+        let remembers = operation.remember.keys().enumerate().map(|(place, name)| (field(name), place)).collect();
+        if let Some(twice) = operation.remember.keys().find(|name| operation.capture.contains_key(*name)) {
+            faults.push(format!("`{twice}` is both captured and remembered: give one of them another name"));
         }
-        let captures = operation.capture.iter().map(|(name, pointers)| {
-            check_pointers(pointers).map_err(|why| format!("capture {name}: {why}"))?;
-            Ok(Capture { id: CaptureId(captures.partition_point(|c| c < name)), pointers: pointers.clone() })
-        });
-        Ok(Self { template, needs, captures: captures.collect::<Result<_, String>>()?, expectations })
+        let mut captures = Vec::new();
+        for (name, pointers) in &operation.capture {
+            match check_pointers(pointers) {
+                Ok(()) => captures.push(Capture { id: field(name), pointers: pointers.clone() }),
+                Err(why) => faults.push(format!("capture {name}: {why}")),
+            }
+        }
+        let mut expectations = Vec::new();
+        for (at, want) in &operation.expect {
+            match Expectation::parse(at, want, names, &mut notes) {
+                Ok(expectation) => expectations.push(expectation),
+                Err(why) => faults.push(why),
+            }
+        }
+        let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
+        let ready = Template::compile(&operation.arguments, names, &notes).map_err(|whys| faults.extend(whys)).ok();
+        let used: Vec<&String> = ready.iter().flat_map(|r| &r.captured).map(|id| &names[usize::from(id.0)]).collect();
+        let needs = needed(&used, operation, all).map_err(|why| faults.push(why)).ok().flatten();
+        if let Some(Ready { captured, .. }) = &ready
+            && captured.is_empty()
+        {
+            if expectations.iter().any(|e| matches!(e.want, Want::Captured | Want::Field(_))) {
+                faults.push("expects the captured value, but its arguments carry none".to_owned());
+            }
+            if operation.must_find {
+                faults.push("must_find: its arguments carry no captured value that could be missed".to_owned());
+            }
+        }
+        let Some(Ready { template, captured, noted }) = ready.filter(|_| faults.is_empty()) else { return Err(faults) };
+        let asked = |name: &&String| all.iter().any(|o| o.name != operation.name && o.asks().contains(name));
+        let makes = operation.makes().filter(asked).map(field).collect();
+        let needs = captured.first().copied().zip(needs);
+        let must_find = operation.must_find;
+        Ok(Self { template, needs, must_find, makes, captures, remembers, expectations, noted })
     }
 
     /// Whether no answer needs to be looked at.
@@ -64,32 +132,82 @@ impl Compiled {
         self.captures.is_empty() && self.expectations.is_empty()
     }
 
-    /// Checks an answer; gives the values to keep.
-    pub(super) fn check(
-        &self,
-        answer: &Answer<'_>,
-        captured: Option<&str>,
-    ) -> Result<Vec<(CaptureId, String)>, Failure> {
-        self.expectations.iter().try_for_each(|expectation| expectation.check(answer, captured))?;
-        self.captures.iter().map(|capture| Ok((capture.id, capture.read(answer)?))).collect()
+    /// Keeps what an ok answer gave, under each name that some call asks for.
+    pub(super) fn keep(&self, fields: Vec<(FieldId, Kept)>, reply: &Reply, captures: &mut Captures) {
+        if self.makes.is_empty() {
+            return;
+        }
+        let (done, connection) = (reply.stamps.done, reply.connection);
+        let record = Rc::new(Record { fields, done, connection, ..Record::default() });
+        for name in &self.makes {
+            captures.keep(*name, Rc::clone(&record));
+        }
+    }
+
+    /// Checks an answer; gives the values to keep, if any call will want one.
+    pub(super) fn check(&self, answer: &Answer<'_>, call: &Call) -> Result<Vec<(FieldId, Kept)>, Mismatch> {
+        let asked = Asked {
+            captured: self.needs.map(|(field, _)| field),
+            record: call.ties.record.as_deref(),
+            noted: &self.noted,
+            arguments: &call.arguments,
+            spans: &call.ties.spans,
+        };
+        self.expectations.iter().try_for_each(|expectation| expectation.check(answer, &asked))?;
+        let mut captured = self.captures.iter().map(|capture| Ok((capture.id, capture.read(answer)?)));
+        if self.makes.is_empty() {
+            return captured.try_for_each(|read| read.map(|_| ())).map(|()| Vec::new());
+        }
+        let remembered = self.remembers.iter().filter_map(|(field, place)| Some(Ok((*field, asked.sent(*place)?))));
+        captured.chain(remembered).collect()
     }
 }
 
-fn needed(
-    name: &str,
-    operation: &Operation,
-    all: &[Operation],
-    captures: &[String],
-) -> Result<(CaptureId, OperationId), String> {
-    let source = all.iter().position(|o| o.capture.contains_key(name));
-    match (source, captures.binary_search_by(|c| c.as_str().cmp(name))) {
-        (Some(source), Ok(_)) if all[source].name == operation.name => {
-            Err(format!("captured `{name}` comes from its own answers: another operation must capture it"))
+impl Operation {
+    /// The names of the captured values that its arguments use.
+    pub fn asks(&self) -> Vec<&String> {
+        let mut found = Vec::new();
+        asked(&self.arguments, &mut found);
+        found
+    }
+}
+
+impl Operation {
+    /// Whether its arguments have a value at this JSON pointer that an answer can be held against.
+    pub fn sends(&self, pointer: &str) -> bool {
+        super::sent::walk(&self.arguments, pointer).is_ok()
+    }
+}
+
+fn asked<'a>(arguments: &'a Value, found: &mut Vec<&'a String>) {
+    match arguments {
+        Value::Object(table) if table.len() == 1 && table.contains_key("literal") => {}
+        Value::Object(table) => match table.get("captured") {
+            Some(Value::String(name)) if table.len() == 1 => found.push(name),
+            _ => table.values().for_each(|value| asked(value, found)),
+        },
+        Value::Array(items) => items.iter().for_each(|item| asked(item, found)),
+        _ => {}
+    }
+}
+
+/// The operation that makes the captured values which `operation` uses, if it uses any.
+fn needed(used: &[&String], operation: &Operation, all: &[Operation]) -> Result<Option<OperationId>, String> {
+    let Some(name) = used.first() else { return Ok(None) };
+    let makes = |o: &Operation, name: &String| o.makes().any(|made| made == name);
+    let Some(source) = all.iter().position(|o| makes(o, name)) else { return Ok(None) };
+    if all[source].name == operation.name {
+        return Err(format!("captured `{name}` comes from its own answers: another operation must capture it"));
+    }
+    let parted = used.iter().find(|other| all.iter().any(|o| makes(o, name) && !makes(o, other)));
+    match parted {
+        Some(other) => {
+            let source = &all[source].name;
+            Err(format!(
+                "captured `{name}` beside `{other}`: one answer must give both, so capture or remember both in `{source}`"
+            ))
         }
-        (Some(source), Ok(capture)) => Ok((CaptureId(capture), OperationId(source as u16))),
-        _ => Err(format!(
-            "captured `{name}` is captured by no operation: add capture = {{ {name} = \"/field\" }} to one"
-        )),
+        None => Ok(Some(OperationId(source as u16))),
     }
 }
 
@@ -100,27 +218,59 @@ mod tests {
     use super::*;
 
     fn operation(name: &str, arguments: Value) -> Operation {
-        Operation { name: name.into(), tool: name.into(), arguments, capture: BTreeMap::new(), expect: BTreeMap::new() }
+        Operation { name: name.into(), tool: name.into(), arguments, ..Operation::default() }
+    }
+
+    fn faults(operation: &Operation, others: &[Operation]) -> Vec<String> {
+        let all: Vec<_> = std::iter::once(operation).chain(others).cloned().collect();
+        operation.faults(&all).into_iter().map(|fault| fault.why).collect()
     }
 
     #[test]
     fn a_capture_that_nobody_makes_or_that_comes_from_itself_is_refused() {
         let mut one = operation("one", json!({"id": {"captured": "x"}}));
-        let why = Compiled::new(&one, std::slice::from_ref(&one), &[]).unwrap_err().to_string();
         assert_eq!(
-            why,
-            "operation `one`: captured `x` is captured by no operation: add capture = { x = \"/field\" } to one"
+            one.faults(std::slice::from_ref(&one))[0].to_string(),
+            "operation `one`: arguments.id: captured `x` is captured by no operation: add capture = { x = \"/field\" } to one"
         );
         one.capture.insert("x".into(), "/id".into());
-        let why = Compiled::new(&one, std::slice::from_ref(&one), &["x".into()]).unwrap_err().to_string();
-        assert_eq!(why, "operation `one`: captured `x` comes from its own answers: another operation must capture it");
+        assert_eq!(faults(&one, &[]), ["captured `x` comes from its own answers: another operation must capture it"]);
     }
 
     #[test]
-    fn expecting_a_captured_value_needs_one_in_the_arguments() {
+    fn expecting_a_captured_value_or_to_find_it_needs_one_in_the_arguments() {
         let mut one = operation("one", json!({}));
         one.expect.insert("/id".into(), json!({"captured": true}));
-        let why = Compiled::new(&one, std::slice::from_ref(&one), &[]).unwrap_err().why;
-        assert_eq!(why, "expects the captured value, but its arguments carry none");
+        one.must_find = true;
+        assert_eq!(
+            faults(&one, &[]),
+            [
+                "expects the captured value, but its arguments carry none",
+                "must_find: its arguments carry no captured value that could be missed",
+            ]
+        );
+    }
+
+    #[test]
+    fn two_values_of_one_answer_go_together_and_of_two_answers_they_do_not() {
+        let both = operation("both", json!({"id": {"captured": "x"}, "amount": {"captured": "y"}}));
+        let mut make = operation("make", json!({"amount": 5}));
+        make.capture.insert("x".into(), "/id".into());
+        let mut other = operation("other", json!({}));
+        other.capture.insert("y".into(), "/id".into());
+        assert_eq!(
+            faults(&both, &[make.clone(), other]),
+            ["captured `x` beside `y`: one answer must give both, so capture or remember both in `make`"]
+        );
+        make.remember.insert("y".into(), "/amount".into());
+        assert_eq!(faults(&both, &[make.clone()]), [""; 0]);
+        make.remember.insert("x".into(), "/nowhere".into());
+        assert_eq!(
+            faults(&make, &[]),
+            [
+                "`x` is both captured and remembered: give one of them another name",
+                "the arguments have no `/nowhere`: point at one of their values",
+            ]
+        );
     }
 }

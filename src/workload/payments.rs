@@ -9,10 +9,16 @@ use super::Operation;
 /// The names of the three operations, which are also the names of their tools.
 pub const NAMES: [&str; 3] = ["create_payment", "verify_payment", "get_wallet_balance"];
 
-/// The three operations, in the order of [`NAMES`]. A create must name a payment id; a verify must answer for the id that
-/// it was asked about, with a status; a balance must have a balance.
+const AMOUNT: &str = "/amount|/payment/amount";
+const CURRENCY: &str = "/currency|/payment/currency";
+
+/// The three operations, in the order of [`NAMES`]. A create must name a payment id; a verify must find the payment that it
+/// was asked about and answer for it, with a status; a balance must have a balance. Amount, currency and customer must be
+/// those that were sent, where an answer names them.
 pub fn operations() -> Vec<Operation> {
     let present = json!({"present": true});
+    let sent = |pointer: &str| json!({"sent": pointer, "where_present": true});
+    let captured = |name: &str| json!({"captured": name, "where_present": true});
     let currency = json!({"choice": ["USD", "EUR", "GBP", "INR", "JPY"]});
     vec![
         operation(
@@ -31,8 +37,9 @@ pub fn operations() -> Vec<Operation> {
                 },
             }),
             &[("payment_id", "/payment_id|/paymentId|/payment/id|/id")],
-            &[],
-        ),
+            &[(AMOUNT, sent("/amount")), (CURRENCY, sent("/currency"))],
+        )
+        .remembering(&["amount", "currency"]),
         operation(
             NAMES[1],
             json!({"payment_id": {"captured": "payment_id"}}),
@@ -40,15 +47,53 @@ pub fn operations() -> Vec<Operation> {
             &[
                 ("/payment_id|/paymentId|/payment/id|/id", json!({"captured": true})),
                 ("/status|/payment/status", present.clone()),
+                (AMOUNT, captured("amount")),
+                (CURRENCY, captured("currency")),
             ],
-        ),
+        )
+        .finding(),
         operation(
             NAMES[2],
             json!({"customer_id": {"uuid": true}, "currency": currency}),
             &[],
-            &[("/balance|/available_balance|/available|/wallet/balance", present)],
+            &[
+                ("/balance|/available_balance|/available|/wallet/balance", present),
+                ("/customer_id|/customerId|/wallet/customer_id", sent("/customer_id")),
+                ("/currency|/wallet/currency", sent("/currency")),
+            ],
         ),
     ]
+}
+
+/// Takes out of built-in operations what others, put in their place, give no ground for: what is sent or remembered there
+/// may have other names.
+pub fn fit(operation: &mut Operation, makes: &[String]) {
+    let captured = operation.asks().into_iter().next().cloned();
+    operation.must_find &= captured.is_some();
+    let sends = |pointer: &str| operation.sends(pointer);
+    let is_grounded = |want: &Value| match (want.get("captured"), want.get("sent")) {
+        (Some(Value::String(name)), _) => captured.is_some() && makes.contains(name),
+        (Some(_), _) => captured.is_some(),
+        (_, Some(Value::String(pointer))) => sends(pointer),
+        _ => true,
+    };
+    let expect = operation.expect.iter().filter(|(_, want)| is_grounded(want));
+    let expect = expect.map(|(at, want)| (at.clone(), want.clone())).collect();
+    let remember = operation.remember.iter().filter(|(_, pointer)| sends(pointer));
+    let remember = remember.map(|(name, pointer)| (name.clone(), pointer.clone())).collect();
+    (operation.expect, operation.remember) = (expect, remember);
+}
+
+impl Operation {
+    fn remembering(mut self, fields: &[&str]) -> Self {
+        self.remember = fields.iter().map(|field| ((*field).to_owned(), format!("/{field}"))).collect();
+        self
+    }
+
+    const fn finding(mut self) -> Self {
+        self.must_find = true;
+        self
+    }
 }
 
 fn operation(name: &str, arguments: Value, capture: &[(&str, &str)], expect: &[(&str, Value)]) -> Operation {
@@ -59,6 +104,7 @@ fn operation(name: &str, arguments: Value, capture: &[(&str, &str)], expect: &[(
         arguments,
         capture: capture.iter().map(own).collect(),
         expect: expect.iter().map(|(at, want)| ((*at).to_owned(), want.clone())).collect::<BTreeMap<_, _>>(),
+        ..Operation::default()
     }
 }
 
@@ -104,11 +150,13 @@ mod tests {
             (0, r#"{"structuredContent":{"payment_id":"p"}}"#, Outcome::Ok),
             (
                 0,
-                r#"{"content":[{"type":"text","text":"Payment created successfully with ID: p"}],"_meta":{"payment_id":"p","amount":"12.34"}}"#,
+                r#"{"content":[{"type":"text","text":"Payment created successfully with ID: p"}],"_meta":{"payment_id":"p","amount":"AMOUNT"}}"#,
                 Outcome::Ok,
             ),
             (0, r#"{"content":[{"type":"text","text":"{\"id\":\"p\"}"}]}"#, Outcome::Ok),
             (0, r#"{"content":[{"type":"text","text":"done"}]}"#, Outcome::WrongAnswer),
+            (0, r#"{"structuredContent":{"payment_id":"p","amount":"9.99"}}"#, Outcome::WrongAnswer),
+            (0, r#"{"structuredContent":{"payment_id":"p","currency":"usd or so"}}"#, Outcome::WrongAnswer),
             (0, r#"{"hello":"world"}"#, Outcome::WrongAnswer),
             (2, r#"{"_meta":{"balance":"100.00"}}"#, Outcome::Ok),
             (2, r#"{"structuredContent":{"balance":0}}"#, Outcome::Ok),
@@ -120,13 +168,15 @@ mod tests {
             let arrival = Arrival { flow: FlowId(0), sequence: 0, intended: Moment::ZERO };
             let choice = workload.choose(&arrival, &captures);
             let call = workload.call(&arrival, choice, &captures);
+            let sent: Value = serde_json::from_str(&call.arguments).unwrap();
             let mut reply = Reply {
                 outcome: Outcome::Ok,
                 stamps: Stamps::default(),
-                result: Bytes::from_static(result.as_bytes()),
+                result: Bytes::from(result.replace("AMOUNT", &sent["amount"].to_string())),
                 failure: None,
+                connection: None,
             };
-            workload.learn(&call, &mut reply, &mut captures);
+            workload.learn(&arrival, &call, &mut reply, &mut captures);
             assert_eq!(reply.outcome, expected, "{result}");
         }
     }

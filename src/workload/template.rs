@@ -3,7 +3,9 @@
 use rand_distr::{LogNormal, Zipf};
 use serde_json::{Map, Value};
 
+use super::capture::FieldId;
 use super::generate::{Generator, Source};
+use super::sent::{Sent, Span, Walked, walk};
 
 /// A JSON document with generated values in it.
 #[derive(Clone, Debug)]
@@ -17,10 +19,22 @@ pub(super) struct Template {
 enum Piece {
     Literal(String),
     Generated(Generator),
+    /// One whose place in the rendering is noted.
+    Noted(Generator, usize),
+}
+
+/// Arguments made ready.
+#[derive(Clone, Debug)]
+pub(super) struct Ready {
+    pub(super) template: Template,
+    /// The captured values that they use.
+    pub(super) captured: Vec<FieldId>,
+    /// The values that were to be noted, in that order.
+    pub(super) noted: Vec<Sent>,
 }
 
 /// What is wrong with an operation's arguments, captures or expectations.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 #[error("operation `{operation}`: {why}")]
 pub struct TemplateError {
     /// The operation's name.
@@ -48,48 +62,84 @@ const GENERATORS: [(&str, &[&str]); 13] = [
 
 impl Template {
     /// Compiles `arguments`, an object in which a table such as `{ uniform = [1.0, 10.0], decimals = 2 }` stands for a
-    /// generated value. Says which capture it uses, if any.
-    pub(super) fn compile(arguments: &Value) -> Result<(Self, Option<String>), String> {
-        let mut compiler = Compiler::default();
+    /// generated value; `names` are those of all captures, sorted, and `notes` the JSON pointers of values that somebody
+    /// wants to know later.
+    pub(super) fn compile(arguments: &Value, names: &[String], notes: &[&str]) -> Result<Ready, Vec<String>> {
+        let mut compiler = Compiler { names, ..Compiler::default() };
+        let sent = notes.iter().map(|pointer| compiler.note(arguments, pointer)).collect();
         match arguments {
             // All arguments as they stand, as from the command line.
             Value::Object(table) if generator_of(table) == Ok(Some("literal")) && table["literal"].is_object() => {
                 compiler.value(arguments, "arguments");
             }
             Value::Object(table) => compiler.object(table, "arguments"),
-            other => return Err(format!("arguments {other} are not an object: give {{\"name\": value, …}}")),
+            other => {
+                compiler.faults = vec![format!("arguments {other} are not an object: give {{\"name\": value, …}}")];
+            }
         }
         if !compiler.faults.is_empty() {
-            return Err(compiler.faults.join("; "));
+            return Err(compiler.faults);
         }
         compiler.flush();
         let size = compiler.pieces.iter().map(|p| if let Piece::Literal(text) = p { text.len() } else { 40 }).sum();
-        Ok((Self { pieces: compiler.pieces, size }, compiler.captured))
+        let Compiler { pieces, captured, .. } = compiler;
+        Ok(Ready { template: Self { pieces, size }, captured, noted: sent })
     }
 
-    /// The arguments of one call.
-    pub(super) fn render(&self, source: &mut Source<'_>) -> String {
+    /// The arguments of one call, and where the noted values stand in them.
+    pub(super) fn render(&self, source: &mut Source<'_>) -> (String, Vec<Span>) {
         let mut out = String::with_capacity(self.size);
+        let mut spans = Vec::new();
         for piece in &self.pieces {
             match piece {
                 Piece::Literal(text) => out.push_str(text),
                 Piece::Generated(generator) => generator.write(source, &mut out),
+                Piece::Noted(generator, place) => {
+                    let from = out.len() as u32;
+                    generator.write(source, &mut out);
+                    if spans.len() <= *place {
+                        spans.resize(place + 1, (0, 0));
+                    }
+                    spans[*place] = (from, out.len() as u32);
+                }
             }
         }
-        out
+        (out, spans)
     }
 }
 
 #[derive(Default)]
-struct Compiler {
+struct Compiler<'a> {
     pieces: Vec<Piece>,
     literal: String,
-    captured: Option<String>,
+    /// The names of all captures, sorted.
+    names: &'a [String],
+    captured: Vec<FieldId>,
+    /// Where generated values stand that are to be noted.
+    noted: Vec<String>,
     /// All that is wrong, so that one fault does not hide the next.
     faults: Vec<String>,
 }
 
-impl Compiler {
+impl Compiler<'_> {
+    /// The value that a JSON pointer into the arguments means.
+    fn note(&mut self, arguments: &Value, pointer: &str) -> Sent {
+        match walk(arguments, pointer) {
+            Ok(Walked::Constant(kept)) => Sent::Constant(kept),
+            Ok(Walked::Generated(at)) => {
+                let known = self.noted.iter().position(|other| *other == at);
+                Sent::Span(known.unwrap_or_else(|| {
+                    self.noted.push(at);
+                    self.noted.len() - 1
+                }))
+            }
+            Err(why) => {
+                self.faults.push(why);
+                Sent::Span(0)
+            }
+        }
+    }
+
     fn flush(&mut self) {
         if !self.literal.is_empty() {
             self.pieces.push(Piece::Literal(std::mem::take(&mut self.literal)));
@@ -103,7 +153,10 @@ impl Compiler {
                 Ok(Some(kind)) => match self.generator(kind, table) {
                     Ok(generator) => {
                         self.flush();
-                        self.pieces.push(Piece::Generated(generator));
+                        self.pieces.push(match self.noted.iter().position(|noted| noted == at) {
+                            Some(place) => Piece::Noted(generator, place),
+                            None => Piece::Generated(generator),
+                        });
                     }
                     // A text or a flag where a generator's figures stand is more likely meant as it stands.
                     Err(why) if kind != "captured" && (table[kind].is_string() || table[kind].is_boolean()) => {
@@ -176,13 +229,16 @@ impl Compiler {
             "pool" => Generator::Pool { size: count(kind, value, 1, u64::MAX)?, prefix },
             _ => {
                 let name = value.as_str().ok_or_else(|| format!("captured {value} is not a capture's name"))?;
-                match &self.captured {
-                    Some(other) if other != name => {
-                        return Err(format!("captured `{name}` beside `{other}`: one capture an operation"));
-                    }
-                    _ => self.captured = Some(name.to_owned()),
+                let field = self.names.binary_search_by(|known| known.as_str().cmp(name)).map_err(|_| {
+                    format!(
+                        "captured `{name}` is captured by no operation: add capture = {{ {name} = \"/field\" }} to one"
+                    )
+                })?;
+                let field = FieldId(field as u16);
+                if !self.captured.contains(&field) {
+                    self.captured.push(field);
                 }
-                Generator::Captured
+                Generator::Captured(field)
             }
         })
     }
@@ -190,7 +246,7 @@ impl Compiler {
 
 /// The generator that a table stands for, if it has a generator's key. Beside that key only its modifiers make sense;
 /// with other keys it is an ordinary table, unless the value under the key can only be meant as a generator's.
-fn generator_of(table: &Map<String, Value>) -> Result<Option<&'static str>, String> {
+pub(super) fn generator_of(table: &Map<String, Value>) -> Result<Option<&'static str>, String> {
     let Some((kind, modifiers)) = GENERATORS.iter().find(|(kind, _)| table.contains_key(*kind)) else {
         return Ok(None);
     };
@@ -269,14 +325,19 @@ mod tests {
     use crate::arrival::{Arrival, FlowId};
     use crate::time::Moment;
     use crate::workload::RunIdentity;
+    use crate::workload::capture::Record;
+    use crate::workload::same::Kept;
 
     fn render(arguments: &Value, sequence: u64) -> Value {
-        let (template, _) = Template::compile(arguments).unwrap();
+        let Ready { template, .. } = Template::compile(arguments, &["x".into()], &[]).unwrap();
         let identity = RunIdentity { run_id: "run-1".into(), started_unix_ms: 1_000 };
         let arrival = Arrival { flow: FlowId(0), sequence, intended: Moment::from_nanos(2_500_000_000) };
         let mut random = ChaCha8Rng::seed_from_u64(sequence);
-        let mut source = Source { random: &mut random, arrival: &arrival, identity: &identity, captured: Some("a\"b") };
-        serde_json::from_str(&template.render(&mut source)).unwrap()
+        let kept = Kept { text: "a\"b".into(), is_number: false };
+        let record = Record { fields: vec![(FieldId(0), kept)], ..Record::default() };
+        let mut source =
+            Source { random: &mut random, arrival: &arrival, identity: &identity, captured: Some(&record) };
+        serde_json::from_str(&template.render(&mut source).0).unwrap()
     }
 
     #[test]
@@ -326,7 +387,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_with_its_place_and_a_way_out() {
-        let fault = |arguments: Value| Template::compile(&arguments).unwrap_err();
+        let fault = |arguments: Value| Template::compile(&arguments, &[], &[]).unwrap_err().join("; ");
         assert_eq!(fault(json!([1])), "arguments [1] are not an object: give {\"name\": value, …}");
         assert_eq!(
             fault(json!({"a": {"b": {"uniform": [2, 1]}}})),
@@ -334,8 +395,8 @@ mod tests {
         );
         assert_eq!(fault(json!({"a": {"text": 0}})), "arguments.a: text 0 is not a whole number from 1 to 65536");
         assert_eq!(
-            fault(json!({"a": {"captured": "x"}, "b": {"captured": "y"}})),
-            "arguments.b: captured `y` beside `x`: one capture an operation"
+            fault(json!({"a": {"captured": "x"}})),
+            "arguments.a: captured `x` is captured by no operation: add capture = { x = \"/field\" } to one"
         );
         assert_eq!(
             fault(json!({"a": {"uniform": [1, 2], "decimls": 2}})),
@@ -354,5 +415,32 @@ mod tests {
         assert!(fault(json!({"a": {"zipf": {"n": 0, "s": 1.0}}})).starts_with("arguments.a: zipf"));
         assert!(fault(json!({"a": {"lognormal": [1, 2]}})).starts_with("arguments.a: lognormal"));
         assert!(fault(json!({"a": {"choice": []}})).starts_with("arguments.a: choice"));
+    }
+
+    #[test]
+    fn noted_values_are_found_in_what_was_rendered() {
+        let arguments =
+            json!({"a": [{"text": 4, "prefix": "p"}, 7], "b": {"c": {"uniform": [1.0, 2.0], "decimals": 2}}});
+        let ready = Template::compile(&arguments, &[], &["/b/c", "/a/0", "/a/1", "/b/c"]).unwrap();
+        assert_eq!(ready.noted[0], ready.noted[3]);
+        let identity = RunIdentity { run_id: "r".into(), started_unix_ms: 0 };
+        let arrival = Arrival { flow: FlowId(0), sequence: 3, intended: Moment::ZERO };
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let mut source = Source { random: &mut random, arrival: &arrival, identity: &identity, captured: None };
+        let (text, spans) = ready.template.render(&mut source);
+        let value: Value = serde_json::from_str(&text).unwrap();
+        for (sent, pointer) in ready.noted.iter().zip(["/b/c", "/a/0", "/a/1"]) {
+            assert!(sent.of(&text, &spans).means(value.pointer(pointer).unwrap()), "{pointer} of {text}");
+        }
+        let whole = json!({"literal": {"a": 1, "b": {"uuid": true}}});
+        let ready = Template::compile(&whole, &[], &["/a"]).unwrap();
+        assert_eq!(ready.noted, [Sent::Constant(Kept { text: "1".into(), is_number: true })]);
+        assert!(Template::compile(&whole, &[], &["/b"]).unwrap_err()[0].contains("point at a text"));
+        for (wrong, why) in
+            [("/x", "have no `/x`"), ("a", "have no `a`"), ("/b", "point at a text"), ("/a/2", "have no")]
+        {
+            let faults = Template::compile(&arguments, &[], &[wrong]).unwrap_err();
+            assert!(faults.len() == 1 && faults[0].contains(why), "{faults:?}");
+        }
     }
 }

@@ -160,9 +160,13 @@ pub(crate) fn pour(stream: &mut TcpStream, head: &str, piece: &[u8], bytes: u64)
     false
 }
 
-/// Answers a handshake as a well-behaved server with the tool `work`; whether `request` was part of one.
+/// Answers a handshake as a well-behaved server of the revisions that have one, with the tool `work`; whether `request` was part of one.
 pub(crate) fn shake_hands(stream: &mut TcpStream, request: &Request) -> bool {
     match request.rpc() {
+        "server/discover" => {
+            let unknown = json!({"code": -32601, "message": "Method not found"});
+            respond_json(stream, "200 OK", &json!({"jsonrpc": "2.0", "id": request.body["id"], "error": unknown}))
+        }
         "initialize" => {
             let version = &request.body["params"]["protocolVersion"];
             let server = json!({"name": "scripted", "version": "1"});

@@ -3,6 +3,7 @@
 mod page;
 mod sections;
 mod table;
+mod truth;
 
 use std::fmt;
 
@@ -38,7 +39,9 @@ impl Format for Text {
             sections::rows("BY FLOW", "flow", &report.flows, page)?;
         }
         sections::rows("BY OPERATION", "operation", &report.operations, page)?;
+        sections::side_calls(report, page)?;
         sections::failures(report, page)?;
+        truth::truth(report, page)?;
         sections::assessment(report, page)?;
         sections::notes(report, page)?;
         sections::run(report, page)
@@ -162,6 +165,11 @@ mod tests {
     #[test]
     fn a_run_of_two_flows() {
         insta::assert_snapshot!(text(&fixtures::flows()));
+    }
+
+    #[test]
+    fn a_run_in_which_promises_about_money_are_broken() {
+        insta::assert_snapshot!(text(&fixtures::untrue()));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::super::humane::{clean, clip, count, counted, date, percent, quantile,
 use super::super::{Assessment, Distribution, End, FailureKind, MEASURES, Report, Row};
 use super::page::{Mood, Page, WIDTH};
 use super::table::Table;
-use crate::measure::Quantile;
+use crate::measure::{Quantile, SideKind};
 use crate::plan::Flow;
 use crate::time::humane_duration;
 use crate::verdict::{Finding, Observed, Standing};
@@ -192,6 +192,25 @@ pub(super) fn rows(heading: &str, kind: &str, rows: &[Row], page: &mut Page<'_>)
         page.line(2, &line)?;
     }
     Ok(())
+}
+
+/// What was called beside the arrivals, where anything was.
+pub(super) fn side_calls(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
+    let side_calls = &report.saved.summary.side_calls;
+    let mut table = Table::new(2, &["call", "count", "failed", "p50", "p99"]);
+    let mut some = false;
+    for kind in SideKind::ALL {
+        let Some(tally) = side_calls.get(kind) else { continue };
+        some = true;
+        let at = |quantile| tally.time.value_at_quantile(quantile).map_or_else(|| NOTHING.to_owned(), humane_duration);
+        let counts = [count(tally.outcomes.total()), count(tally.failed())];
+        table.row(&[&[kind.name().to_owned()], &counts[..], &[0.5, 0.99].map(at)].concat());
+    }
+    if !some {
+        return Ok(());
+    }
+    page.heading("CALLS THAT ARE NOT ARRIVALS")?;
+    table.lines().iter().try_for_each(|line| page.line(2, line))
 }
 
 /// What did not end ok, with what the server said.

@@ -1,0 +1,21 @@
+//! The flags of `mcpace run` that say how hard it looks for broken promises about money.
+
+use clap::Args;
+
+use crate::plan::{TruthDraft, parse_share};
+
+/// Flags about the truth of answers.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Truth")]
+pub(super) struct TruthArgs {
+    /// The share of reads of acknowledged writes that goes over another connection than the write [default: 50%].
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    read_elsewhere: Option<f64>,
+}
+
+impl TruthArgs {
+    /// What they say.
+    pub(super) const fn draft(&self) -> TruthDraft {
+        TruthDraft { read_elsewhere: self.read_elsewhere }
+    }
+}

@@ -1,0 +1,46 @@
+//! What the calls of one operation have in common on the wire, made once: all but the id and the arguments.
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+
+use super::exchange::Head;
+use crate::mcp::headers::HeaderPlan;
+use crate::mcp::{CallTemplate, Negotiated, Revision};
+use crate::workload::Call;
+
+/// The request of an operation's calls.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    template: CallTemplate,
+    /// Where the revision wants each request to name its tool: such requests belong to no session.
+    head: Option<Head>,
+    /// The arguments that are sent as headers too.
+    plan: HeaderPlan,
+}
+
+impl Prepared {
+    /// The request of a tool's calls, after `negotiated`; `head` is that of all requests to the target.
+    pub(super) fn new(tool: &str, negotiated: &Negotiated, head: &Head) -> Self {
+        let is_modern = negotiated.revision.is_some_and(Revision::is_modern);
+        let listed = negotiated.tool(tool).filter(|_| is_modern);
+        Self {
+            template: CallTemplate::new(tool, negotiated.revision),
+            head: is_modern.then(|| head.naming("tools/call", Some(tool))),
+            // A tool with annotations that nobody can follow is not on the list.
+            plan: listed.and_then(|tool| HeaderPlan::of(&tool.input_schema).ok()).unwrap_or_default(),
+        }
+    }
+
+    /// The request of one call, with `head` where the operation needs none of its own.
+    pub(super) fn request(&self, head: &Head, call: &Call) -> Request<Full<Bytes>> {
+        let body = self.template.body(call.id, &call.arguments);
+        let mut request = self.head.as_ref().unwrap_or(head).post(body);
+        if !self.plan.is_empty() {
+            for (name, value) in self.plan.headers(&call.arguments) {
+                request.headers_mut().insert(name, value);
+            }
+        }
+        request
+    }
+}

@@ -1,0 +1,157 @@
+//! What passes through a connection's stream: counted, and the first bytes of each call stamped.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+
+use super::turn::Turns;
+use crate::time::{Clock, Moment};
+use crate::workload::ConnectionId;
+
+/// What is said of a server that answers HTTP/2 with something else.
+pub(super) const NOT_HTTP2: &str = "the server does not speak HTTP/2 here: leave out --http2";
+
+/// What the connections of one driver share: the clock, and what they count.
+#[derive(Debug)]
+pub(super) struct Shared<C> {
+    pub(super) clock: C,
+    sent: Cell<u64>,
+    received: Cell<u64>,
+    open: Cell<usize>,
+    /// How many there have been.
+    opened: Cell<u64>,
+    pub(super) turns: Rc<Turns>,
+    /// Where calls share connections: told when one has or will have room for another call.
+    pub(super) news: Rc<Notify>,
+}
+
+/// What a connection's stream sees of the call that is on it.
+#[derive(Debug)]
+pub(super) struct Tap<C> {
+    pub(super) shared: Rc<Shared<C>>,
+    pub(super) sent: Cell<Option<Moment>>,
+    pub(super) first_byte: Cell<Option<Moment>>,
+    /// Where many calls share the connection: what each of them has to know.
+    pub(super) many: Option<Many>,
+}
+
+/// What is known of calls that share a connection.
+#[derive(Debug, Default)]
+pub(super) struct Many {
+    /// The calls that were handed over and not yet written.
+    pub(super) unsent: RefCell<Vec<Rc<Cell<Option<Moment>>>>>,
+    /// When anything came in last.
+    pub(super) last_read: Cell<Option<Moment>>,
+}
+
+/// A stream that stamps the first byte out and the first byte in, and counts all.
+pub(super) struct Wire<C, S> {
+    pub(super) stream: S,
+    pub(super) tap: Rc<Tap<C>>,
+}
+
+impl<C: Clock> Shared<C> {
+    pub(super) fn new(clock: C) -> Rc<Self> {
+        Rc::new(Self {
+            clock,
+            sent: Cell::new(0),
+            received: Cell::new(0),
+            open: Cell::new(0),
+            opened: Cell::new(0),
+            turns: Rc::default(),
+            news: Rc::default(),
+        })
+    }
+
+    /// Connections open now.
+    pub(super) fn open(&self) -> usize {
+        self.open.get()
+    }
+
+    /// Bytes sent and received, without those of TLS.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        (self.sent.get(), self.received.get())
+    }
+}
+
+impl<C> Tap<C> {
+    /// The tap of a connection that opens, and which one it is.
+    pub(super) fn open(shared: &Rc<Shared<C>>, many: Option<Many>) -> (Rc<Self>, ConnectionId) {
+        shared.open.update(|open| open + 1);
+        let id = ConnectionId(shared.opened.replace(shared.opened.get() + 1));
+        let (sent, first_byte) = (Cell::new(None), Cell::new(None));
+        (Rc::new(Self { shared: Rc::clone(shared), sent, first_byte, many }), id)
+    }
+}
+
+impl Many {
+    /// Notes that bytes came in. The first of all must be a frame of SETTINGS.
+    fn read(&self, bytes: &[u8], now: Moment, news: &Notify) -> io::Result<()> {
+        const KIND: usize = 3;
+        const SETTINGS: u8 = 4;
+        if self.last_read.replace(Some(now)).is_none() {
+            news.notify_waiters();
+            if bytes.get(KIND).is_some_and(|kind| *kind != SETTINGS) {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, NOT_HTTP2));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<C> Drop for Tap<C> {
+    fn drop(&mut self) {
+        self.shared.open.update(|open| open - 1);
+    }
+}
+
+impl<C: Clock, S: AsyncRead + Unpin> AsyncRead for Wire<C, S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let count = buf.filled().len() - before;
+        if count > 0 {
+            let tap = &*self.tap;
+            tap.shared.received.update(|bytes| bytes + count as u64);
+            if tap.first_byte.get().is_none() && tap.sent.get().is_some() {
+                tap.first_byte.set(Some(tap.shared.clock.now()));
+            }
+            if let Some(many) = &tap.many {
+                many.read(&buf.filled()[before..], tap.shared.clock.now(), &tap.shared.news)?;
+            }
+        }
+        read
+    }
+}
+
+impl<C: Clock, S: AsyncWrite + Unpin> AsyncWrite for Wire<C, S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // Before the write: on a fast network the answer can be there before the call into the kernel returns.
+        let now = self.tap.sent.get().is_none().then(|| self.tap.shared.clock.now());
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(count @ 1..)) = written {
+            let tap = &*self.tap;
+            tap.shared.sent.update(|bytes| bytes + count as u64);
+            if now.is_some() {
+                tap.sent.set(now);
+                if let Some(many) = &tap.many {
+                    many.unsent.take().iter().for_each(|sent| sent.set(now));
+                }
+            }
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

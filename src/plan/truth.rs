@@ -1,0 +1,64 @@
+//! How hard a run looks for broken promises about money, and shares as they are written.
+
+use serde::{Deserialize, Serialize};
+
+/// What is done beside plain calls to find out whether answers are true.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Truth {
+    /// The share (0 to 1) of the reads of acknowledged writes that asks for another connection than that of the write.
+    pub read_elsewhere: f64,
+}
+
+impl Default for Truth {
+    fn default() -> Self {
+        Self { read_elsewhere: 0.5 }
+    }
+}
+
+/// The same, as written.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TruthDraft {
+    /// See [`Truth::read_elsewhere`].
+    pub read_elsewhere: Option<f64>,
+}
+
+impl TruthDraft {
+    /// What `self` says, and what `base` says where `self` is silent.
+    #[must_use]
+    pub fn over(self, base: Self) -> Self {
+        Self { read_elsewhere: self.read_elsewhere.or(base.read_elsewhere) }
+    }
+
+    /// With the defaults where nothing was said.
+    pub(super) fn check(self) -> Truth {
+        let default = Truth::default();
+        Truth { read_elsewhere: self.read_elsewhere.unwrap_or(default.read_elsewhere) }
+    }
+}
+
+/// Reads a share: `5%`, `0.05`.
+///
+/// # Errors
+/// What is none, in words.
+pub fn parse_share(text: &str) -> Result<f64, String> {
+    let (number, scale) = text.trim().strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
+    let share = number.trim().parse::<f64>().map_or(f64::NAN, |number| number / scale);
+    let wrong = || format!("`{text}` is not a share: give one from 0% to 100%, or from 0 to 1");
+    (0.0..=1.0).contains(&share).then_some(share).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_a_percentage_or_a_part_of_one() {
+        assert_eq!(parse_share("50%"), Ok(0.5));
+        assert_eq!(parse_share("0.25"), Ok(0.25));
+        assert_eq!((parse_share("0"), parse_share("100 %")), (Ok(0.0), Ok(1.0)));
+        for wrong in ["", "50", "-1%", "101%", "half", "nan", "inf"] {
+            assert!(parse_share(wrong).unwrap_err().contains("give one from 0% to 100%"), "{wrong}");
+        }
+    }
+}

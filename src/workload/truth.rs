@@ -1,0 +1,266 @@
+//! What a reply teaches of the truth: whether what was acknowledged is found, and the evidence of each broken promise.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::capture::{Captures, FieldId, Missed, Record, Sight};
+use super::expect::{Answer, Mismatch};
+use super::{Call, ConnectionId, Failure, Reply};
+use crate::arrival::Arrival;
+use crate::outcome::{Outcome, Violation};
+use crate::time::Moment;
+
+/// A record that a read missed is looked at again after this long: what is not found then either is lost.
+pub(super) const SECOND_LOOK: Duration = Duration::from_secs(1);
+/// So much of what was sent and said is kept as evidence, in characters.
+const EVIDENCE_CHARS: usize = 400;
+/// Where answers say what has become of something.
+const STATUS: &str = "/status|/payment/status|/state|/payment/state|/error/code|/error";
+
+/// What a reply teaches beside its outcome.
+#[derive(Debug, Default)]
+pub struct Lesson {
+    /// The call read an acknowledged write.
+    pub read: Option<Read>,
+    /// Promises that are known to be broken now, by this reply or by earlier ones that it explains.
+    pub findings: Vec<Finding>,
+}
+
+/// A read of an acknowledged write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// From the acknowledgement to the first byte of the read's request.
+    pub age: Duration,
+    /// Whether it went over another connection than the write; `None` where that is not known.
+    pub elsewhere: Option<bool>,
+    /// Whether the answer was wrong.
+    pub violated: bool,
+}
+
+/// A broken promise, or several that are alike.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Which.
+    pub violation: Violation,
+    /// How many calls broke it.
+    pub calls: u64,
+    /// What the first of them saw.
+    pub evidence: Box<Evidence>,
+}
+
+/// What was seen of a broken promise. The texts are cut; they hold arguments and the server's words, never credentials.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Index of the operation in the plan.
+    pub operation: u16,
+    /// Index of the flow in the plan.
+    pub flow: u16,
+    /// Place in the flow's schedule.
+    pub sequence: u64,
+    /// When the call was due.
+    pub intended: Moment,
+    /// The arguments that were sent.
+    pub sent: String,
+    /// What should have been answered.
+    pub expected: String,
+    /// What was answered.
+    pub said: String,
+    /// How old the acknowledged write was.
+    pub age: Option<Duration>,
+    /// Whether the call went over another connection than the write.
+    pub elsewhere: Option<bool>,
+}
+
+/// What evidence is made of.
+#[derive(Clone, Copy)]
+pub(super) struct Scene<'a> {
+    pub(super) arrival: &'a Arrival,
+    pub(super) call: &'a Call,
+    pub(super) reply: &'a Reply,
+}
+
+impl Scene<'_> {
+    /// Evidence of what was expected and what was said.
+    pub(super) fn evidence(&self, expected: &str, said: &str) -> Evidence {
+        let read = self.read(false);
+        Evidence {
+            operation: self.call.operation.0,
+            flow: self.arrival.flow.0,
+            sequence: self.arrival.sequence,
+            intended: self.arrival.intended,
+            sent: cut(&self.call.arguments),
+            expected: cut(expected),
+            said: cut(said),
+            age: read.map(|read| read.age),
+            elsewhere: read.and_then(|read| read.elsewhere),
+        }
+    }
+
+    /// The call as a read of the record that it took.
+    pub(super) fn read(&self, violated: bool) -> Option<Read> {
+        let record = self.call.ties.record.as_deref()?;
+        let age = self.reply.stamps.sent?.since(record.done);
+        Some(Read { age, elsewhere: elsewhere(record.connection, self.reply.connection), violated })
+    }
+}
+
+fn elsewhere(write: Option<ConnectionId>, read: Option<ConnectionId>) -> Option<bool> {
+    Some(write? != read?)
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(EVIDENCE_CHARS) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+/// Whether these words say that something does not exist, and not that something else went wrong.
+pub(super) fn says_missing(words: &str) -> bool {
+    const MISSING: [&str; 10] = [
+        "not found",
+        "not_found",
+        "notfound",
+        "unknown",
+        "not known",
+        "no such",
+        "does not exist",
+        "doesn't exist",
+        "could not find",
+        "cannot find",
+    ];
+    const OTHERS: [&str; 6] = ["tool", "method", "session", "unknown error", "unknown exception", "host"];
+    let words = words.to_ascii_lowercase();
+    MISSING.iter().any(|phrase| words.contains(phrase)) && !OTHERS.iter().any(|phrase| words.contains(phrase))
+}
+
+/// Whether an answer that is ok on the wire says by its status that what it was asked for does not exist.
+pub(super) fn is_missing(answer: &Answer<'_>) -> bool {
+    let Some(status) = answer.value(STATUS) else { return false };
+    let letters: String = status.text.chars().filter(char::is_ascii_alphabetic).collect();
+    ["notfound", "nonexistent", "doesnotexist"].contains(&letters.to_ascii_lowercase().as_str())
+}
+
+/// The words of an answer whose expectations were not met, where they say that there is nothing.
+pub(super) fn words_of_missing<'a>(mismatch: &Mismatch, reply: &'a Reply) -> Option<std::borrow::Cow<'a, str>> {
+    let words = String::from_utf8_lossy(&reply.result);
+    (mismatch.is_missing && says_missing(&words)).then_some(words)
+}
+
+/// A read missed what was acknowledged: the outcome is a wrong answer, and what that was is known now or after a second look.
+pub(super) fn missed(
+    name: FieldId,
+    record: &Rc<Record>,
+    scene: Scene<'_>,
+    said: &str,
+    captures: &mut Captures,
+) -> (Failure, Option<Finding>) {
+    let value = record.get(name).map(|kept| &*kept.text).unwrap_or_default();
+    let evidence = Box::new(scene.evidence(&format!("what was acknowledged as {value}"), said));
+    let failure = Failure { group: "an acknowledged write is said not to exist".to_owned(), example: cut(said) };
+    let age = evidence.age.unwrap_or_default();
+    let done = scene.reply.stamps.done;
+    let lost = |calls, evidence| Some(Finding { violation: Violation::LostWrite, calls, evidence });
+    let finding = match record.sight.get() {
+        Sight::Lost => lost(1, evidence),
+        Sight::Clear => {
+            let missed = Missed { name, record: Rc::clone(record), reads: 1, first: done, age, evidence };
+            captures.doubt(missed).map(unexplained)
+        }
+        Sight::Doubtful => {
+            let sent = scene.reply.stamps.sent.unwrap_or(done);
+            let is_second = captures.missed(record).is_some_and(|missed| {
+                missed.reads += 1;
+                missed.age = missed.age.max(age);
+                sent.since(missed.first) >= SECOND_LOOK
+            });
+            let settled = is_second.then(|| captures.settle(record, Sight::Lost)).flatten();
+            settled.and_then(|missed| lost(missed.reads, missed.evidence))
+        }
+    };
+    (failure, finding)
+}
+
+/// A read found what was acknowledged: reads that missed it before were stale.
+pub(super) fn found(record: &Rc<Record>, captures: &mut Captures) -> Option<Finding> {
+    match record.sight.get() {
+        Sight::Clear => None,
+        Sight::Lost => {
+            record.sight.set(Sight::Clear);
+            None
+        }
+        Sight::Doubtful => {
+            let Missed { reads, evidence, .. } = captures.settle(record, Sight::Clear)?;
+            Some(Finding { violation: Violation::StaleRead, calls: reads, evidence })
+        }
+    }
+}
+
+/// Reads that no second look explains: by the age of the write.
+pub(super) fn unexplained(missed: Missed) -> Finding {
+    let violation = if missed.age >= SECOND_LOOK { Violation::LostWrite } else { Violation::StaleRead };
+    Finding { violation, calls: missed.reads, evidence: missed.evidence }
+}
+
+/// An answer that does not meet an expectation, as an outcome and, where that breaks a promise about money, as a finding.
+pub(super) fn mismatched(mismatch: Mismatch, scene: Scene<'_>) -> (Failure, Option<Finding>) {
+    let Mismatch { failure, violation, expected, .. } = mismatch;
+    let said = String::from_utf8_lossy(&scene.reply.result);
+    let finding = violation.map(|violation| Finding {
+        violation,
+        calls: 1,
+        evidence: Box::new(scene.evidence(&expected, &said)),
+    });
+    (failure, finding)
+}
+
+impl Reply {
+    /// Makes an answer that was ok on the wire, or an error that says what must not be so, a wrong one.
+    pub(super) fn is_wrong(&mut self, failure: Failure) {
+        self.outcome = Outcome::WrongAnswer;
+        self.failure = Some(Box::new(failure));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_say_that_a_payment_is_not_there_are_told_from_other_errors() {
+        for words in [
+            "Payment pay_1 not found",
+            "payment pay_1 is not known: it was never made here, or is too old",
+            "No such payment: pay_1",
+            "Unknown payment_id",
+            "payment 7 does not exist",
+        ] {
+            assert!(says_missing(words), "{words}");
+        }
+        for words in [
+            "the bank did not answer",
+            "Unknown tool: verify",
+            "Method not found",
+            "unknown error",
+            "session not found",
+            "",
+        ] {
+            assert!(!says_missing(words), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_status_may_say_it_too() {
+        let says = |result: &str| is_missing(&Answer::parse(result.as_bytes()));
+        assert!(says(r#"{"structuredContent":{"payment_id":"p","status":"NOT_FOUND"}}"#));
+        assert!(says(r#"{"content":[{"type":"text","text":"{\"error\":{\"code\":\"not-found\"}}"}]}"#));
+        assert!(!says(r#"{"structuredContent":{"payment_id":"p","status":"pending"}}"#));
+        assert!(!says(r#"{"structuredContent":{"payment_id":"p"}}"#));
+    }
+
+    #[test]
+    fn evidence_is_cut_between_characters() {
+        assert_eq!(cut(&"é".repeat(500)).chars().count(), EVIDENCE_CHARS + 1);
+        assert_eq!(cut("short"), "short");
+    }
+}
