@@ -8,7 +8,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use super::scripted::{Scripted, Step, events, events_head, http, id_of, read_request, run};
-use super::{Connector, PreflightError, close_session, negotiate};
+use super::wire::NOT_HTTP2;
+use super::{Connector, Options, PreflightError, close_session, negotiate};
 use crate::mcp::{Negotiated, Protocol, Revision, Tool};
 
 const JSON: &str = "application/json";
@@ -311,4 +312,31 @@ fn a_server_that_is_not_well_is_not_taken_for_one_of_an_older_revision() {
         let server = probed("500 Internal Server Error").await;
         assert_eq!(preflight(&server, Protocol::Auto).await.unwrap().session.as_deref(), Some("ours"));
     });
+}
+
+#[test]
+fn where_http_2_is_taken_for_granted_and_nothing_comes_the_likely_reason_is_told() {
+    let old = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n";
+    for (steps, how) in [
+        (vec![Step::Reset], "reset before any answer: most likely "),
+        // What the server left unread makes this a reset too, as often as not.
+        (vec![Step::Close], ""),
+        (vec![Step::Hang], "no byte of an answer within 300ms"),
+        (vec![Step::Send(old.into()), Step::Close], ""),
+    ] {
+        let refused = run(async {
+            let server = Scripted::always(steps).await;
+            let options = Options { http2: true, ..Options::default() };
+            let connector = Connector::with(server.target.clone(), options).unwrap();
+            negotiate(&connector, Protocol::Auto, Duration::from_millis(300)).await.unwrap_err()
+        });
+        let PreflightError::NotMcp { what, .. } = &refused else { panic!("{refused}") };
+        assert!(what.starts_with(how) && what.contains(NOT_HTTP2), "{what}");
+    }
+    // Without it, a reset is a reset.
+    let refused = run(async {
+        let server = Scripted::always(vec![Step::Reset]).await;
+        preflight(&server, Protocol::Auto).await.unwrap_err()
+    });
+    assert!(matches!(&refused, PreflightError::Disconnected { what, .. } if what == "reset before any answer"));
 }

@@ -15,7 +15,7 @@ use super::ending::broken;
 use super::exchange::{Answer, Content, Head, Listener, exchange, media_type};
 use super::preflight::PreflightError;
 use super::tls::Connector;
-use super::wire::Shared;
+use super::wire::{NOT_HTTP2, Shared};
 use crate::mcp::{Body, Said, answer, read_asked, read_reply, refuse};
 use crate::outcome::Outcome;
 use crate::time::{Clock, Moment};
@@ -170,8 +170,7 @@ impl Talk {
         };
         let whole = asking.until(timeout(self.manner.patience, whole));
         let (answer, ()) = tokio::join!(whole, self.answer_all(head, asked));
-        let silent = || PreflightError::Silent { url: self.url(), patience: self.manner.patience };
-        let answer = answer.map_err(|_| silent())??;
+        let answer = answer.map_err(|_| self.silent())??;
         Ok(Heard { answer, error: listener.error, id })
     }
 
@@ -263,7 +262,26 @@ impl Talk {
             let hint = if self.connector.target().is_https() { "" } else { ": or does it want https?" };
             return PreflightError::NotMcp { url: self.url(), what: format!("{group}: is it the right port?{hint}") };
         }
+        if self.has_heard_no_http2() {
+            return PreflightError::NotMcp { url: self.url(), what: format!("{group}: most likely {NOT_HTTP2}") };
+        }
         PreflightError::Disconnected { url: self.url(), what: group }
+    }
+
+    /// What it means that patience is at its end.
+    fn silent(&self) -> PreflightError {
+        let (url, patience) = (self.url(), self.manner.patience);
+        if self.has_heard_no_http2() {
+            let what = format!("no byte of an answer within {patience:?}: perhaps {NOT_HTTP2}");
+            return PreflightError::NotMcp { url, what };
+        }
+        PreflightError::Silent { url, patience }
+    }
+
+    /// Whether HTTP/2 was taken for granted, and not a byte has come yet: servers of HTTP/1 hang up or reset, and what they
+    /// say about it before is often lost to the reset.
+    fn has_heard_no_http2(&self) -> bool {
+        self.connector.shares() && !self.connector.target().is_https() && self.shared.bytes().1 == 0
     }
 }
 
