@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::bounded::at_most;
 use crate::outcome::Violation;
 use crate::time::Moment;
 
@@ -17,6 +18,8 @@ pub const AGES: [Duration; 5] = [
     Duration::from_secs(10),
     Duration::from_mins(1),
 ];
+/// There are no more kinds of violations.
+const MOST_KINDS: usize = Violation::ALL.len();
 /// More than any run can count.
 const MOST: u64 = 1 << 48;
 
@@ -65,6 +68,7 @@ pub struct Violations {
     /// How many calls broke it.
     pub calls: u64,
     /// The first of them, in the order of when they were due.
+    #[serde(deserialize_with = "at_most::<EVIDENCE_KEPT, _, _>")]
     pub evidence: Vec<Evidence>,
 }
 
@@ -79,6 +83,7 @@ pub struct Truth {
     /// Reads of which the connections are not known.
     pub unknown_connection: ReadsByAge,
     /// In the order of [`Violation::ALL`], those that occurred.
+    #[serde(deserialize_with = "at_most::<MOST_KINDS, _, _>")]
     violations: Vec<Violations>,
 }
 
@@ -146,8 +151,11 @@ impl Truth {
         *self = Self::default();
     }
 
-    /// Whether no count is larger than any run can reach.
+    /// Whether no count is larger than any run can reach, and the kinds are in their order, each once.
     pub(super) fn is_possible(&self) -> bool {
+        if !self.violations.is_sorted_by(|left, right| left.kind < right.kind) {
+            return false;
+        }
         let reads = self.tables().into_iter().flatten().flat_map(|row| [row.reads, row.violations]);
         reads.chain(self.violations.iter().map(|violations| violations.calls)).all(|count| count <= MOST)
     }

@@ -18,6 +18,8 @@ const VERSION: u64 = 1;
 const MOST: u64 = 1 << 48;
 /// No plan is longer, as text. Arguments are kept as values, which take up to forty times as much memory.
 const LONGEST_PLAN: usize = 4 << 20;
+/// No more is known of a server, as text.
+const LONGEST_SERVER: usize = 1 << 20;
 
 /// A run, with everything that a report about it says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -140,6 +142,8 @@ struct Header<'a> {
     version: Option<&'a RawValue>,
     #[serde(borrow, default)]
     plan: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    server: Option<&'a RawValue>,
 }
 
 impl SavedRun {
@@ -167,8 +171,12 @@ impl SavedRun {
         if header.format.and_then(|raw| serde_json::from_str::<&str>(raw.get()).ok()) != Some(FORMAT) {
             return Err(SavedRunError::OtherFormat);
         }
-        if header.plan.is_some_and(|plan| plan.get().len() > LONGEST_PLAN) {
-            return Err(damaged(format!("its plan is longer than {LONGEST_PLAN} bytes")));
+        for (part, raw, most) in
+            [("plan", header.plan, LONGEST_PLAN), ("server", header.server, LONGEST_SERVER)]
+        {
+            if raw.is_some_and(|raw| raw.get().len() > most) {
+                return Err(damaged(format!("its {part} is longer than {most} bytes")));
+            }
         }
         match header.version.and_then(|raw| raw.get().parse().ok()) {
             Some(VERSION) => {}
