@@ -1,5 +1,6 @@
 //! The command line: flags in, an exit code out.
 
+mod conformance;
 mod connection;
 #[cfg(feature = "server")]
 mod demo;
@@ -46,6 +47,9 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Render a saved run again and judge it again, also against other objectives.
     Report(report::ReportArgs),
+    /// Talk to a server of the conformance suite of MCP, which starts this program to examine it.
+    #[command(hide = true)]
+    ConformanceClient(conformance::ConformanceArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -71,6 +75,7 @@ pub fn main() -> Exit {
         #[cfg(feature = "server")]
         Command::Serve(args) => serve::serve_payments(&args),
         Command::Report(args) => report::report(&args, &cli.log),
+        Command::ConformanceClient(args) => conformance::conformance(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut <Cli as clap::CommandFactory>::command(), "mcpace", &mut script);

@@ -14,13 +14,9 @@
 //!     ..Manner::plain(std::time::Duration::from_secs(10))
 //! };
 //! let client = Client::open(&connector, "auto".parse()?, manner).await?;
-//! // Servers before 2026-07-28 may ask on a stream of its own: it is open while this future is polled.
+//! // Servers before 2026-07-28 may ask on a stream of its own: it is open as long as this takes.
 //! let call = client.request("tools/call", json!({ "name": "echo", "arguments": { "text": "hello" } }));
-//! let result = tokio::select! {
-//!     result = call => result?,
-//!     never = client.listen() => match never {},
-//! };
-//! println!("{result}");
+//! println!("{}", client.listening(call).await?);
 //! client.close().await;
 //! # Ok(())
 //! # }
@@ -32,8 +28,11 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::exchange::Head;
 use super::preflight::{PreflightError, agree, description};
@@ -46,6 +45,8 @@ use crate::mcp::{
 
 /// How often a server may want more input before it answers.
 const MOST_ROUNDS: usize = 10;
+/// How long a server may take to open the stream for its own requests before work begins without.
+const LONGEST_SILENCE: Duration = Duration::from_secs(1);
 
 /// A client that has agreed with a server on how to speak.
 pub struct Client {
@@ -136,13 +137,27 @@ impl Client {
         self.talk.tell(&self.head, message.to_string().into()).await;
     }
 
-    /// Keeps the stream open on which servers before 2026-07-28 ask for things of their own accord, and has them
-    /// answered. Never returns: drop it when it is no longer wanted.
-    pub async fn listen(&self) -> Infallible {
-        if self.negotiated.revision.is_some() && !self.is_modern() {
-            self.talk.listen(&self.head).await;
+    /// Does `work` while the stream is open on which servers before 2026-07-28 ask for things of their own accord, and has
+    /// them answered. It begins when the server has opened that stream or refused to, or has said nothing for a second:
+    /// what it would ask before goes nowhere.
+    pub async fn listening<T>(&self, work: impl Future<Output = T>) -> T {
+        if self.negotiated.revision.is_none() || self.is_modern() {
+            return work.await;
         }
-        std::future::pending().await
+        let decided = Notify::new();
+        let stream = async {
+            self.talk.listen(&self.head, || decided.notify_one()).await;
+            decided.notify_one();
+            std::future::pending::<Infallible>().await
+        };
+        let work = async {
+            let _ = timeout(LONGEST_SILENCE, decided.notified()).await;
+            work.await
+        };
+        tokio::select! {
+            done = work => done,
+            never = stream => match never {},
+        }
     }
 
     /// Closes the session, where there is one.

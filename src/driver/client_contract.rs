@@ -306,12 +306,10 @@ fn a_server_may_ask_on_a_stream_of_its_own_while_a_call_waits() {
         })
         .await;
         let client = open(&server, Protocol::Revision(Revision::V2025_11_25)).await.unwrap();
-        let called = tokio::select! {
-            called = client.request("tools/call", json!({ "name": "t" })) => called,
-            never = client.listen() => match never {},
-        };
+        let called = client.listening(client.request("tools/call", json!({ "name": "t" }))).await;
         assert_eq!(called, Ok(json!({})));
         let seen = server.seen();
+        assert!(seen.requests[3].starts_with("GET /mcp "), "the call came first:\n{}", seen.requests[3]);
         let answered = seen.requests.iter().find(|request| request.contains("\"result\"")).unwrap();
         assert_eq!(body(answered)["result"]["content"]["echo"], "m");
         assert!(seen.requests.iter().any(|request| request.contains("last-event-id: 3\r\n")));

@@ -288,7 +288,7 @@ async fn read_body<C: Clock + 'static>(
 }
 
 /// Reads events up to the answer; what the server asks or tells meanwhile is the listener's.
-async fn read_events<C: Clock + 'static>(
+pub(super) async fn read_events<C: Clock + 'static>(
     connection: &mut Connection<C>,
     mut body: Incoming,
     id: u64,

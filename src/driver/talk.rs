@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::ending::broken;
-use super::exchange::{Answer, Content, Head, Listener, exchange, media_type};
+use super::exchange::{Answer, Content, Head, Listener, exchange, media_type, read_events};
 use super::preflight::PreflightError;
 use super::tls::Connector;
 use super::wire::{NOT_HTTP2, Shared};
@@ -186,21 +186,22 @@ impl Talk {
     }
 
     /// Keeps the stream open that servers of revisions with a handshake make their requests on, and answers these; goes
-    /// on with it where the server ends it, and returns where it offers none.
-    pub(super) async fn listen(&self, head: &Head) {
+    /// on with it where the server ends it, and returns where it offers none. `open` is told each time that it is open.
+    pub(super) async fn listen(&self, head: &Head, open: impl Fn()) {
         let mut place = None;
         loop {
             let (asking, asked) = Asking::new();
             let own = |message: &Bytes| asking.take(message);
             let mut listener = Listener { own: Some(&own), ..Listener::default() };
             let Ok(mut connection) = self.connect().await else { return };
-            let request = stream(head, place.as_ref());
-            let whole = asking.until(exchange(&mut connection, request, NOBODY, MOST_BYTES, &mut listener));
-            let (answer, ()) = tokio::join!(whole, self.answer_all(head, asked));
-            let is_stream = |answer: &Answer| {
-                answer.status.is_success() && media_type(&answer.headers).eq_ignore_ascii_case(EVENTS)
-            };
-            if !answer.as_ref().map_or(listener.place.is_some(), is_stream) {
+            let Ok(answer) = connection.send(stream(head, place.as_ref())).await else { return };
+            if !answer.status().is_success() || !media_type(answer.headers()).eq_ignore_ascii_case(EVENTS) {
+                return;
+            }
+            open();
+            let events = read_events(&mut connection, answer.into_body(), NOBODY, MOST_BYTES, &mut listener);
+            let (read, ()) = tokio::join!(asking.until(events), self.answer_all(head, asked));
+            if read.is_err() && listener.place.is_none() {
                 return;
             }
             place = listener.place.take().or(place);

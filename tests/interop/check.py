@@ -10,92 +10,19 @@ import argparse
 import concurrent.futures
 import json
 import os
-import random
 import re
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import traceback
-import urllib.request
+
+from servers import Failed, Results, Server, eventually
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LEGACY, MODERN = "2025-11-25", "2026-07-28"
 RATE, SECONDS = 200, 10
 # Exit codes of a run that was made and judged: PASS, FAIL, INVALID, INCONCLUSIVE.
 JUDGED = (0, 1, 3, 4)
-
-
-class Failed(Exception):
-    """Something is not as it should be."""
-
-
-def free_port():
-    """A port below the ephemeral range that nobody listens on."""
-    for _ in range(1000):
-        port = random.randrange(20000, 32000)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
-    raise Failed("no free port was found")
-
-
-def eventually(what, seconds, happens):
-    """The first true value of `happens`, which is given so many seconds."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = happens()
-        if value:
-            return value
-        time.sleep(0.1)
-    raise Failed(f"{what} did not happen within {seconds} s")
-
-
-class Server:
-    """A server in a process of its own, which ends with the block."""
-
-    def __init__(self, name, command, environment=()):
-        self.name, self.command, self.environment = name, command, dict(environment)
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self):
-        self.log = tempfile.NamedTemporaryFile("w+", prefix="mcpace-interop-", suffix=".log")
-        command = [word.replace("PORT", str(self.port)) for word in self.command]
-        environment = os.environ | self.environment | {"PORT": str(self.port)}
-        self.process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT)
-        try:
-            eventually(f"{self.name}: its start", 60, self.listens)
-        except Failed:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.kill()
-        self.log.close()
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def listens(self):
-        if self.process.poll() is not None:
-            raise Failed(f"{self.name} ended with {self.process.returncode}:\n{self.said()[-2000:]}")
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def said(self):
-        with open(self.log.name, encoding="utf-8", errors="replace") as log:
-            return log.read()
-
-    def sessions(self):
-        """How many sessions are open."""
-        with urllib.request.urlopen(f"{self.url}/health", timeout=10) as answer:
-            return json.load(answer)["sessions"]
 
 
 class Everything(Server):
@@ -188,7 +115,7 @@ class Checks:
     """All that is to be checked, as groups; a group has one server, and its steps come one after the other."""
 
     def __init__(self, args):
-        self.binary, self.servers, self.groups, self.results = args.binary, Servers(args), [], []
+        self.binary, self.servers, self.groups, self.results = args.binary, Servers(args), [], Results()
         pay, add = ["--mixed"], ["--tool", "get-sum", "--args", '{"a": 1, "b": 2}']
         for sessions, replies in (("stateful", "sse"), ("stateless", "sse"), ("stateless", "json")):
             self.wires(self.servers.bundled(sessions, replies), pay, [LEGACY, MODERN])
@@ -253,26 +180,14 @@ class Checks:
         try:
             with server:
                 for what, step in steps:
-                    self.step(server, what, step)
+                    self.results.check(f"{server.name}: {what}", lambda step=step: self.step(server, step))
         except Exception as why:  # The server itself would not start.
-            self.say(server.name, "", why, 0)
+            self.results.say(server.name, why, 0)
 
-    def step(self, server, what, step):
-        begun, why = time.monotonic(), None
-        try:
-            step(server)
-            if server.process.poll() is None:
-                no_session_left(server)
-        except Exception as failure:
-            why = failure
-        self.say(server.name, what, why, time.monotonic() - begun)
-
-    def say(self, name, what, why, seconds):
-        self.results.append(why is None)
-        print(f"{'ok    ' if why is None else 'FAILED'} {name}: {what} ({seconds:.0f} s)", flush=True)
-        if why is not None:
-            told = str(why) if isinstance(why, Failed) else "".join(traceback.format_exception(why))
-            print("       " + told.replace("\n", "\n       "), flush=True)
+    def step(self, server, step):
+        step(server)
+        if server.process.poll() is None:
+            no_session_left(server)
 
 
 def main():
@@ -290,9 +205,7 @@ def main():
         groups += [(server, wanted)] if wanted else []
     with concurrent.futures.ThreadPoolExecutor(args.at_once) as pool:
         list(pool.map(checks.work, groups))
-    failed = checks.results.count(False)
-    print(f"interop: {len(checks.results) - failed} passed, {failed} failed")
-    sys.exit(1 if failed or not checks.results else 0)
+    sys.exit(checks.results.end("interop"))
 
 
 main()
