@@ -23,11 +23,11 @@ once() {
     fi
 }
 
-# npm_package NAME VERSION: the folder of an npm package of exactly this version.
+# npm_package NAME VERSION [NAME@VERSION…]: the folder of an npm package of exactly this version, with others beside it.
 npm_package() {
     local folder=$tools/$(tr / - <<< "${1#@}")-$2
     command -v npm > /dev/null || debian nodejs npm
-    once "$folder" npm install --silent --no-audit --no-fund --ignore-scripts --prefix . "$1@$2"
+    once "$folder" npm install --silent --no-audit --no-fund --ignore-scripts --prefix . "$1@$2" "${@:3}"
     echo "$folder/node_modules/$1"
 }
 

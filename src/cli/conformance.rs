@@ -32,9 +32,25 @@ pub(super) struct ConformanceArgs {
 /// What the suite says in the environment.
 #[derive(Debug, PartialEq)]
 struct Task {
-    scenario: String,
+    wish: Wish,
     protocol: Protocol,
-    calls: Vec<ToolCall>,
+}
+
+/// What a scenario wants to see once client and server have agreed and the client knows the tools.
+#[derive(Debug, PartialEq)]
+enum Wish {
+    /// Nothing more.
+    Agreement,
+    /// These calls.
+    Calls(Vec<ToolCall>),
+    /// A tool's schema, as it came, as an argument of another.
+    SchemaEchoed,
+    /// A call of each tool that can be used.
+    EveryTool,
+    /// The same, two conversations at a time, so that what belongs to one of them might get into the other.
+    EveryToolAtOnce,
+    /// Every tool called, every resource read and every prompt got.
+    Everything,
 }
 
 /// A call that the suite wants to see.
@@ -59,8 +75,7 @@ pub(super) fn conformance(args: &ConformanceArgs) -> Result<Exit, Failure> {
     let runtime = runtime.context("failed to start an event loop").map_err(Failure::usage)?;
     let results = runtime.block_on(LocalSet::new().run_until(task.perform(&Connector::new(target))));
     let results = results.map_err(|why| Failure::new(Exit::Target, why))?;
-    let lines: String = results.iter().map(|result| format!("{result}\n")).collect();
-    results::write(lines.as_bytes()).map(|()| Exit::Pass)
+    results.iter().try_for_each(|result| results::write(format!("{result}\n").as_bytes())).map(|()| Exit::Pass)
 }
 
 impl Task {
@@ -74,9 +89,24 @@ impl Task {
         let context = given("MCP_CONFORMANCE_CONTEXT").map_or(Ok(Given::default()), |context| {
             serde_json::from_str(&context).context("MCP_CONFORMANCE_CONTEXT cannot be read")
         })?;
-        Ok(Self { scenario, protocol, calls: context.tool_calls })
+        let wish = match scenario.as_str() {
+            "initialize" | "request-metadata" | "json-schema-ref-no-deref" => Wish::Agreement,
+            "tools_call" => Wish::Calls(vec![call("add_numbers", json!({ "a": 5, "b": 3 }))]),
+            "sse-retry" => Wish::Calls(vec![call("test_reconnection", json!({}))]),
+            "elicitation-sep1034-client-defaults" => {
+                Wish::Calls(vec![call("test_client_elicitation_defaults", json!({}))])
+            }
+            "http-custom-headers" => Wish::Calls(context.tool_calls),
+            "json-schema-2020-12-preservation" => Wish::SchemaEchoed,
+            "http-invalid-tool-headers" => Wish::EveryTool,
+            "sep-2322-client-request-state" => Wish::EveryToolAtOnce,
+            "http-standard-headers" => Wish::Everything,
+            other => bail!("MCP_CONFORMANCE_SCENARIO={other} is no scenario that this client can be examined in"),
+        };
+        Ok(Self { wish, protocol })
     }
 
+    /// Opens a conversation, has it, and closes it.
     async fn perform(&self, connector: &Connector) -> anyhow::Result<Vec<Value>> {
         let manner = Manner {
             capabilities: json!({ "elicitation": {} }),
@@ -85,35 +115,28 @@ impl Task {
         };
         let client = Client::open(connector, self.protocol, manner).await.map_err(failed)?;
         let asking = Asking(&client);
-        let results = client.listening(self.ask(&asking)).await;
+        let results = client.listening(Box::pin(self.ask(&asking))).await;
         client.close().await;
         results
     }
 
-    /// What is asked for, once client and server have agreed and the client knows the tools.
     async fn ask(&self, asking: &Asking<'_>) -> anyhow::Result<Vec<Value>> {
-        match self.scenario.as_str() {
-            "initialize" | "request-metadata" | "json-schema-ref-no-deref" => Ok(Vec::new()),
-            "tools_call" => asking.call_each(&[call("add_numbers", json!({ "a": 5, "b": 3 }))]).await,
-            "sse-retry" => asking.call_each(&[call("test_reconnection", json!({}))]).await,
-            "elicitation-sep1034-client-defaults" => {
-                asking.call_each(&[call("test_client_elicitation_defaults", json!({}))]).await
+        match &self.wish {
+            Wish::Agreement => Ok(Vec::new()),
+            Wish::Calls(calls) => asking.call_each(calls).await,
+            Wish::SchemaEchoed => {
+                let tool = asking.0.negotiated().tool("json_schema_2020_12_tool");
+                let schema = &tool.context("failed to find the tool with the schema")?.input_schema;
+                asking.call_each(&[call("json_schema_echo", json!({ "schema": schema }))]).await
             }
-            "json-schema-2020-12-preservation" => {
-                let tool = asking.0.negotiated().tool("json_schema_2020_12_tool").context("it lists no such tool")?;
-                asking.call_each(&[call("json_schema_echo", json!({ "schema": tool.input_schema }))]).await
-            }
-            "http-custom-headers" => asking.call_each(&self.calls).await,
-            "http-invalid-tool-headers" => asking.call_each(&asking.every_tool()).await,
-            "sep-2322-client-request-state" => {
-                // Two conversations at a time, so that what belongs to one of them might get into the other.
+            Wish::EveryTool => asking.call_each(&asking.every_tool()).await,
+            Wish::EveryToolAtOnce => {
                 let calls = asking.every_tool();
                 let (one, other) = calls.split_at(calls.len() / 2);
                 let (one, other) = tokio::try_join!(asking.call_each(one), asking.call_each(other))?;
                 Ok([one, other].concat())
             }
-            "http-standard-headers" => asking.everything().await,
-            other => bail!("failed to find the scenario `{other}`: it is none that this client can be examined in"),
+            Wish::Everything => asking.everything().await,
         }
     }
 }
@@ -148,9 +171,10 @@ impl Asking<'_> {
     /// Calls every tool, reads every resource and gets every prompt.
     async fn everything(&self) -> anyhow::Result<Vec<Value>> {
         let mut results = self.call_each(&self.every_tool()).await?;
-        for (list, one, kind, by) in
-            [("resources/list", "resources/read", "resources", "uri"), ("prompts/list", "prompts/get", "prompts", "name")]
-        {
+        for (list, one, kind, by) in [
+            ("resources/list", "resources/read", "resources", "uri"),
+            ("prompts/list", "prompts/get", "prompts", "name"),
+        ] {
             let listed = self.request(list, Value::Null).await?;
             for item in listed[kind].as_array().into_iter().flatten() {
                 results.push(self.request(one, json!({ by: item[by] })).await?);

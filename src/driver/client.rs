@@ -15,7 +15,7 @@
 //! };
 //! let client = Client::open(&connector, "auto".parse()?, manner).await?;
 //! // Servers before 2026-07-28 may ask on a stream of its own: it is open as long as this takes.
-//! let call = client.request("tools/call", json!({ "name": "echo", "arguments": { "text": "hello" } }));
+//! let call = Box::pin(client.request("tools/call", json!({ "name": "echo", "arguments": { "text": "hello" } })));
 //! println!("{}", client.listening(call).await?);
 //! client.close().await;
 //! # Ok(())

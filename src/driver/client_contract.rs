@@ -306,7 +306,8 @@ fn a_server_may_ask_on_a_stream_of_its_own_while_a_call_waits() {
         })
         .await;
         let client = open(&server, Protocol::Revision(Revision::V2025_11_25)).await.unwrap();
-        let called = client.listening(client.request("tools/call", json!({ "name": "t" }))).await;
+        let call = Box::pin(client.request("tools/call", json!({ "name": "t" })));
+        let called = client.listening(call).await;
         assert_eq!(called, Ok(json!({})));
         let seen = server.seen();
         assert!(seen.requests[3].starts_with("GET /mcp "), "the call came first:\n{}", seen.requests[3]);

@@ -40,6 +40,8 @@ def eventually(what, seconds, happens):
 class Server:
     """A server in a process of its own, which ends with the block."""
 
+    has_sessions = True
+
     def __init__(self, name, command, environment=()):
         self.name, self.command, self.environment = name, command, dict(environment)
         self.port = free_port()
