@@ -12,6 +12,7 @@ mod mix;
 mod operation;
 pub mod payments;
 mod same;
+mod schema;
 mod sent;
 mod template;
 mod truth;

@@ -44,7 +44,7 @@ pub struct TemplateError {
 }
 
 /// The keys that make a table a generator, and the modifiers that may stand beside each.
-const GENERATORS: [(&str, &[&str]); 13] = [
+const GENERATORS: [(&str, &[&str]); 15] = [
     ("uuid", &[]),
     ("choice", &[]),
     ("uniform", &["decimals"]),
@@ -58,6 +58,8 @@ const GENERATORS: [(&str, &[&str]); 13] = [
     ("run_id", &[]),
     ("captured", &[]),
     ("literal", &[]),
+    ("auto", &[]),
+    ("json_schema", &["at"]),
 ];
 
 impl Template {
