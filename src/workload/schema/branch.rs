@@ -18,7 +18,7 @@ impl<'a> Builder<'a> {
             let schemas: Vec<&Value> =
                 conjunction.all.iter().filter_map(|members| leading(members).get(index).or_else(|| rest(members))).collect();
             let id = self.schemas(&schemas, &place.inside("prefixItems", Some(&index.to_string())));
-            first.push(id.map_err(Never::Refused)?);
+            first.push(id.map_err(Never::Told)?);
         }
         let mut schemas: Vec<&Value> = conjunction.all.iter().filter_map(|members| rest(members)).collect();
         let has_rest = !schemas.is_empty() || described == 0 || least > described;
@@ -28,7 +28,7 @@ impl<'a> Builder<'a> {
             least = least.max(conjunction.largest("minContains").unwrap_or(1));
             most = most.min(conjunction.smallest("maxContains").unwrap_or(usize::MAX));
         }
-        let rest = if has_rest { Some(self.schemas(&schemas, &place.inside("items", None)).map_err(Never::Refused)?) } else { None };
+        let rest = if has_rest { Some(self.schemas(&schemas, &place.inside("items", None)).map_err(Never::Told)?) } else { None };
         let rest = rest.filter(|id| !matches!(self.node(*id), Node::Never));
         // Nothing stands behind a place where nothing can stand.
         let end = first.iter().position(|id| matches!(self.node(*id), Node::Never));
@@ -81,7 +81,7 @@ impl<'a> Builder<'a> {
                 continue;
             }
             let schemas: Vec<&Value> = conjunction.all.iter().filter_map(|members| member(members, name)).collect();
-            let node = self.schemas(&schemas, &place.inside("properties", Some(name))).map_err(Never::Refused)?;
+            let node = self.schemas(&schemas, &place.inside("properties", Some(name))).map_err(Never::Told)?;
             let is_never = matches!(self.node(node), Node::Never);
             match (is_never, is_required) {
                 (true, true) => {
@@ -119,17 +119,17 @@ impl<'a> Builder<'a> {
         let is_closed = others.iter().any(|schema| **schema == Value::Bool(false));
         let mut names: Vec<NodeId> = Vec::new();
         for schema in conjunction.each("propertyNames") {
-            names.push(self.schemas(&[schema], &place.inside("propertyNames", None)).map_err(Never::Refused)?);
+            names.push(self.schemas(&[schema], &place.inside("propertyNames", None)).map_err(Never::Told)?);
         }
         let (name, schemas) = match patterns.first() {
             Some((pattern, schema)) => {
                 let node = self.pattern(pattern, 0, usize::MAX)?;
-                (Some(self.push(node, place).map_err(Never::Refused)?), vec![*schema])
+                (Some(self.push(node, place).map_err(Never::Told)?), vec![*schema])
             }
             None if is_closed => return Ok(None),
             None => (names.first().copied(), others),
         };
-        let node = self.schemas(&schemas, &place.inside("additionalProperties", None)).map_err(Never::Refused)?;
+        let node = self.schemas(&schemas, &place.inside("additionalProperties", None)).map_err(Never::Told)?;
         Ok((!matches!(self.node(node), Node::Never)).then_some((name, node)))
     }
 }

@@ -142,6 +142,7 @@ impl<'a> Builder<'a> {
     fn never(&mut self, why: Never, place: &Place) -> Result<NodeId, String> {
         match why {
             Never::Refused(why) => Err(format!("{}: {why}", shown(&place.at))),
+            Never::Told(why) => Err(why),
             Never::Contradiction(why) => {
                 self.contradiction.get_or_insert_with(|| format!("{}: {why}", shown(&place.at)));
                 self.push(Node::Never, place)
@@ -183,7 +184,7 @@ impl<'a> Builder<'a> {
             };
             match node {
                 Ok(node) => ways.push(node),
-                Err(refused @ Never::Refused(_)) => return Err(refused),
+                Err(refused @ (Never::Refused(_) | Never::Told(_))) => return Err(refused),
                 Err(why) => contradiction = Some(why),
             }
         }
@@ -193,7 +194,7 @@ impl<'a> Builder<'a> {
             (1, _) => Ok(ways.remove(0)),
             _ => {
                 let ids = ways.into_iter().map(|node| self.push(node, place)).collect::<Result<_, _>>();
-                ids.map(Node::One).map_err(Never::Refused)
+                ids.map(Node::One).map_err(Never::Told)
             }
         }
     }

@@ -29,11 +29,16 @@ impl fmt::Debug for Conform {
 
 /// Where a value breaks its schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Breach {
-    /// The place in the schema, as a JSON pointer.
-    pub(super) rule: String,
-    /// What is wrong, in words without the value.
-    pub(super) why: String,
+pub(in crate::workload) enum Breach {
+    /// There is no value at all.
+    Missing,
+    /// It breaks a rule.
+    At {
+        /// The rule's place in the schema, as a JSON pointer.
+        rule: String,
+        /// What is wrong, in words without the value.
+        why: String,
+    },
 }
 
 impl Conform {
@@ -65,7 +70,7 @@ impl Conform {
 
     /// Holds a value to it.
     pub(super) fn check(&self, value: &Value) -> Result<(), Breach> {
-        self.validator.validate(value).map_err(|error| Breach {
+        self.validator.validate(value).map_err(|error| Breach::At {
             rule: error.schema_path().as_str().to_owned(),
             why: super::brief(&error.masked().to_string()),
         })
@@ -102,8 +107,9 @@ mod tests {
         let conform = Conform::at(&schema, "", false).unwrap();
         assert_eq!(conform.check(&json!({"list": [1, 2.5]})), Ok(()));
         let breach = conform.check(&json!({"list": [1, "secret-1", 3]})).unwrap_err();
-        assert!(breach.why.contains("is not of type \"number\"") && !breach.why.contains("secret"), "{breach:?}");
-        assert!(breach.rule.ends_with("/type"), "{breach:?}");
+        let Breach::At { rule, why } = &breach else { panic!("{breach:?}") };
+        assert!(why.contains("is not of type \"number\"") && !why.contains("secret"), "{breach:?}");
+        assert!(rule.ends_with("/type"), "{breach:?}");
     }
 
     #[test]

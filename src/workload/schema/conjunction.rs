@@ -35,6 +35,8 @@ pub(super) enum Never {
     Contradiction(String),
     /// Something that is not understood: no other way is better.
     Refused(String),
+    /// The same of a part, with its place.
+    Told(String),
 }
 
 impl<'a> Conjunction<'a> {

@@ -28,8 +28,9 @@ use serde_json::{Value, json};
 use conform::Conform;
 use document::Document;
 use node::{Nodes, Pen};
-pub(super) use output::{Output, Promise};
-pub(super) use walk::place_of;
+pub(super) use conform::Breach;
+pub(super) use output::Output;
+pub(super) use walk::{Step, place_of};
 
 /// How many values are looked at of a schema that is met by the way they are made.
 const SAMPLES: usize = 64;
@@ -75,7 +76,10 @@ impl Shape {
             if as_object && !value.is_object() {
                 return Err("it is no object".to_owned());
             }
-            conform.check(&value).map_err(|breach| format!("{} (at {})", breach.why, brief(&breach.rule)))
+            conform.check(&value).map_err(|breach| match breach {
+                Breach::At { rule, why } => format!("{why} (at {})", brief(&rule)),
+                Breach::Missing => "there is none".to_owned(),
+            })
         };
         if built.is_certain && (0..SAMPLES).all(|_| check(&make()).is_ok()) {
             return Ok(Self(Way::Made(built.nodes)));
@@ -109,7 +113,7 @@ impl Shape {
 }
 
 /// Words of a schema between backquotes, in one line and at a bounded length.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     format!("`{}`", brief(text))
 }
 

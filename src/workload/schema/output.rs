@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::conform::Conform;
+use super::conform::{Breach, Conform};
 
 /// The most values of a schema times bytes of a result: more would keep a lane from its schedule.
 const MOST_WORK: usize = 1 << 24;
@@ -17,15 +17,6 @@ pub(in crate::workload) struct Output {
     conform: Arc<Conform>,
     /// How many values the schema has.
     size: usize,
-}
-
-/// A promise that a result does not keep.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::workload) enum Promise {
-    /// There is no `structuredContent`.
-    Missing,
-    /// It breaks the schema at this place of it, in these words.
-    Broken(String, String),
 }
 
 impl Output {
@@ -41,13 +32,13 @@ impl Output {
     }
 
     /// Holds the raw JSON of `structuredContent` to it. What would take too much work is let pass.
-    pub(in crate::workload) fn check(&self, structured: Option<&str>) -> Result<(), Promise> {
-        let structured = structured.ok_or(Promise::Missing)?;
+    pub(in crate::workload) fn check(&self, structured: Option<&str>) -> Result<(), Breach> {
+        let structured = structured.ok_or(Breach::Missing)?;
         if structured.len().saturating_mul(self.size) > MOST_WORK || depth(structured) > DEEPEST {
             return Ok(());
         }
         let Ok(value) = serde_json::from_str::<Value>(structured) else { return Ok(()) };
-        self.conform.check(&value).map_err(|breach| Promise::Broken(breach.rule, breach.why))
+        self.conform.check(&value)
     }
 }
 
@@ -78,11 +69,11 @@ mod tests {
         let schema = json!({"type": "object", "properties": {"balance": {"type": "number"}}, "required": ["balance"]});
         let output = Output::new(&schema).unwrap();
         assert_eq!(output.check(Some(r#"{"balance": 1.5}"#)), Ok(()));
-        assert_eq!(output.check(None), Err(Promise::Missing));
-        let Err(Promise::Broken(rule, why)) = output.check(Some(r#"{"balance": "1.5"}"#)) else { panic!() };
+        assert_eq!(output.check(None), Err(Breach::Missing));
+        let Err(Breach::At { rule, why }) = output.check(Some(r#"{"balance": "1.5"}"#)) else { panic!() };
         assert_eq!(rule, "/properties/balance/type");
         assert!(why.contains("number") && !why.contains("1.5"), "{why}");
-        let Err(Promise::Broken(rule, _)) = output.check(Some("{}")) else { panic!() };
+        let Err(Breach::At { rule, .. }) = output.check(Some("{}")) else { panic!() };
         assert_eq!(rule, "/required");
     }
 
