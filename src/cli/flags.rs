@@ -63,8 +63,8 @@ pub(super) struct RunArgs {
     /// Any tool of the server.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["mixed", "mix"], help_heading = "Calls")]
     tool: Option<String>,
-    /// The tool's arguments: a JSON object, or @FILE with one.
-    #[arg(long, value_name = "JSON", requires = "tool", help_heading = "Calls")]
+    /// The tool's arguments: a JSON object, @FILE with one, or auto, to make them from the tool's input schema.
+    #[arg(long, value_name = "JSON|@FILE|auto", requires = "tool", help_heading = "Calls")]
     args: Option<String>,
     /// The three payments tools in equal parts.
     #[arg(long, conflicts_with = "mix", help_heading = "Calls")]
@@ -287,12 +287,10 @@ impl RunArgs {
     fn operation(&self) -> Result<Option<Operation>, String> {
         let Some(tool) = &self.tool else { return Ok(None) };
         let built_in = payments::operations().into_iter().find(|operation| operation.name == *tool);
-        let arguments = match self.args.as_deref() {
+        let text = match self.args.as_deref() {
             None if built_in.is_some() => return Ok(None),
             None => "{}".to_owned(),
-            Some("auto") => {
-                return Err("--args auto is not yet available: give the arguments as a JSON object".to_owned());
-            }
+            Some("auto") => return Ok(Some(called(tool, built_in, Value::from("auto")))),
             Some(text) => match text.strip_prefix('@') {
                 Some(path) => {
                     std::fs::read_to_string(path).map_err(|why| format!("failed to read --args {text}: {why}"))?
@@ -300,17 +298,22 @@ impl RunArgs {
                 None => text.to_owned(),
             },
         };
-        let value: Value = serde_json::from_str(&arguments).map_err(|why| format!("--args is not JSON: {why}"))?;
+        let value: Value = serde_json::from_str(&text).map_err(|why| format!("--args is not JSON: {why}"))?;
         if !value.is_object() {
             return Err(format!("--args {value} is not a JSON object: write {{\"name\": value}}"));
         }
         // What stands on the command line is meant to the letter: no generators in it.
         let arguments = Value::Object([("literal".to_owned(), value)].into_iter().collect());
-        let mut operation = Operation { arguments, ..built_in.unwrap_or_default() };
-        (operation.name, operation.tool) = (tool.clone(), tool.clone());
-        payments::fit(&mut operation, &[]);
-        Ok(Some(operation))
+        Ok(Some(called(tool, built_in, arguments)))
     }
+}
+
+/// The operation that calls `tool` with other arguments than the built-in one of that name, if there is one.
+fn called(tool: &str, built_in: Option<Operation>, arguments: Value) -> Operation {
+    let mut operation = Operation { arguments, ..built_in.unwrap_or_default() };
+    (operation.name, operation.tool) = (tool.to_owned(), tool.to_owned());
+    payments::fit(&mut operation, &[]);
+    operation
 }
 
 /// Where the in-flight limit comes from: a limit that somebody chose is not lowered silently.

@@ -35,14 +35,14 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let session = Session::open(&plan, &signals)?;
     tracing::info!("run {} begins, seed {}", identity.run_id, plan.seed);
     let setup = Setup { identity, bounds, side_calls: session.pool.side_calls.clone(), stop };
-    let ended = drive(&plan, &setup, &session, &watch);
+    let ended = drive(&session.plan, &setup, &session, &watch);
     let closing = session.close();
     let mut ended = ended?;
     for call in &closing {
         ended.summary.note_side_call(call, &setup.bounds);
     }
     watch.end(&ended.summary);
-    let saved = saved_run(&plan, setup.identity, &session, ended, &signals);
+    let saved = saved_run(&session.plan, setup.identity, &session, ended, &signals);
     let exit = finish(&saved, args.out.as_deref(), log);
     // Whoever stopped the run early does not want to wait now; a signal from here on cuts the waiting short.
     let stopped = signals.first();

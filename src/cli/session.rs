@@ -32,6 +32,8 @@ pub(super) struct Session {
     pub(super) connector: Connector,
     pub(super) negotiated: Negotiated,
     pub(super) pool: Pool,
+    /// The plan, with what the target says of its tools.
+    pub(super) plan: Plan,
 }
 
 impl Session {
@@ -61,16 +63,30 @@ impl Session {
         for warning in &negotiated.warnings {
             tracing::warn!("{warning}");
         }
-        let mut session = Self { runtime, connector, negotiated, pool: Pool::default() };
-        let tools = plan.operations.iter().map(|operation| &*operation.tool);
-        if let Err(why) = check_tools(&session.negotiated, tools) {
+        let mut session = Self { runtime, connector, negotiated, pool: Pool::default(), plan: plan.clone() };
+        if let Err(why) = session.complete() {
             let Self { runtime, connector, negotiated, .. } = &session;
             runtime.block_on(LocalSet::new().run_until(driver::close_session(connector, negotiated, FAREWELL)));
-            let why = connector.scrub().text(&why.to_string());
-            return Err(failed(Exit::Target, &why));
+            return Err(why);
         }
         session.open_pool(plan, patience, signals)?;
         Ok(session)
+    }
+
+    /// Looks whether the target has the plan's tools, and takes over what it says of them.
+    fn complete(&mut self) -> Result<(), Failure> {
+        let Self { connector, negotiated, plan, .. } = self;
+        let tools = plan.operations.iter().map(|operation| &*operation.tool);
+        check_tools(negotiated, tools).map_err(|why| failed(Exit::Target, &connector.scrub().text(&why.to_string())))?;
+        let (plan, warnings) = plan.complete(negotiated).map_err(|faults| {
+            Failure::usage(anyhow!(connector.scrub().text(&faults.to_string())))
+        })?;
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        negotiated.warnings.extend(warnings);
+        self.plan = plan;
+        Ok(())
     }
 
     /// Opens the sessions that the plan asks for.

@@ -11,11 +11,14 @@ pub(super) struct TruthArgs {
     /// The share of reads of acknowledged writes that goes over another connection than the write [default: 50%].
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     read_elsewhere: Option<f64>,
+    /// The share of results that is held to the output schema of their tool, where it has one [default: 10%].
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    check_output: Option<f64>,
 }
 
 impl TruthArgs {
     /// What they say.
     pub(super) const fn draft(&self) -> TruthDraft {
-        TruthDraft { read_elsewhere: self.read_elsewhere }
+        TruthDraft { read_elsewhere: self.read_elsewhere, check_output: self.check_output }
     }
 }

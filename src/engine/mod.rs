@@ -188,7 +188,8 @@ fn compile(plan: &Plan, identity: RunIdentity) -> Workload {
     };
     let mixes = plan.flows.iter().map(mix).collect();
     let workload = Workload::new(&plan.operations, mixes, plan.seed, identity);
-    workload.expect("a checked plan's operations compile").reading_elsewhere(plan.truth.read_elsewhere)
+    let workload = workload.expect("a checked and completed plan's operations compile");
+    workload.reading_elsewhere(plan.truth.read_elsewhere).checking_output(plan.truth.check_output)
 }
 
 /// Adds up what the lanes hand over.

@@ -60,6 +60,7 @@ impl Section<'_> {
         }
         if let Some(mut truth) = self.section("truth") {
             draft.truth.read_elsewhere = truth.share("read_elsewhere");
+            draft.truth.check_output = truth.share("check_output");
             truth.end();
         }
         draft.operations = self.each("operation", |section| section.operation());
@@ -137,7 +138,8 @@ impl Section<'_> {
         });
         self.end();
         let expect = expect.unwrap_or_default();
-        Some(Operation { name: name?, tool: tool?, arguments, capture, remember, expect, must_find })
+        let (name, tool) = (name?, tool?);
+        Some(Operation { name, tool, arguments, capture, remember, expect, must_find, ..Operation::default() })
     }
 
     fn mix(&mut self) -> Vec<(String, f64)> {

@@ -4,6 +4,7 @@
 //! A plan that exists can be run: nothing in it is checked again later.
 
 mod check;
+mod complete;
 mod connection;
 mod draft;
 mod file;

@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 pub struct Truth {
     /// The share (0 to 1) of the reads of acknowledged writes that asks for another connection than that of the write.
     pub read_elsewhere: f64,
+    /// The share (0 to 1) of the results that is held to the output schema of their tool.
+    pub check_output: f64,
 }
 
 impl Default for Truth {
     fn default() -> Self {
-        Self { read_elsewhere: 0.5 }
+        Self { read_elsewhere: 0.5, check_output: 0.1 }
     }
 }
 
@@ -21,19 +23,27 @@ impl Default for Truth {
 pub struct TruthDraft {
     /// See [`Truth::read_elsewhere`].
     pub read_elsewhere: Option<f64>,
+    /// See [`Truth::check_output`].
+    pub check_output: Option<f64>,
 }
 
 impl TruthDraft {
     /// What `self` says, and what `base` says where `self` is silent.
     #[must_use]
     pub fn over(self, base: Self) -> Self {
-        Self { read_elsewhere: self.read_elsewhere.or(base.read_elsewhere) }
+        Self {
+            read_elsewhere: self.read_elsewhere.or(base.read_elsewhere),
+            check_output: self.check_output.or(base.check_output),
+        }
     }
 
     /// With the defaults where nothing was said.
     pub(super) fn check(self) -> Truth {
         let default = Truth::default();
-        Truth { read_elsewhere: self.read_elsewhere.unwrap_or(default.read_elsewhere) }
+        Truth {
+            read_elsewhere: self.read_elsewhere.unwrap_or(default.read_elsewhere),
+            check_output: self.check_output.unwrap_or(default.check_output),
+        }
     }
 }
 

@@ -11,6 +11,12 @@ impl Dice {
         Self(mixed(start ^ mixed(((flow as u64) << 48) ^ sequence)))
     }
 
+    /// The dice that say whether a result is held to its tool's output schema: others than [`Self::new`]'s, so that neither
+    /// moves the other.
+    pub(super) const fn of_output(seed: u64, flow: u16, sequence: u64) -> Self {
+        Self::new(seed ^ 0x6f75_7470_7574_5f6f, flow, sequence)
+    }
+
     /// The next word, by `SplitMix64`.
     const fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

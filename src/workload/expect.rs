@@ -13,8 +13,12 @@ use serde_json::value::RawValue;
 use super::Failure;
 use super::capture::{FieldId, Record};
 use super::same::Kept;
+use super::schema::{Breach, Output};
 use super::sent::{Sent, Span};
 use crate::outcome::Violation;
+
+/// The most characters of a group of failures.
+const MOST_GROUP: usize = 120;
 
 /// A tool's result, taken apart once.
 pub(super) struct Answer<'a> {
@@ -63,6 +67,17 @@ impl<'a> Answer<'a> {
     /// The value that is there and a text or a number.
     pub(super) fn value(&self, pointers: &str) -> Option<Kept> {
         self.find(pointers).and_then(Kept::of)
+    }
+
+    /// Whether its `structuredContent` is what its tool promises.
+    pub(super) fn keeps(&self, output: &Output) -> Result<(), Failure> {
+        output.check(self.places.structured.map(RawValue::get)).map_err(|broken| {
+            let group = match &broken {
+                Breach::Missing => "structuredContent is missing, although the tool has an output schema".to_owned(),
+                Breach::At { rule, why } => format!("breaks its output schema at {rule}: {why}"),
+            };
+            self.failure(group.chars().take(MOST_GROUP).collect())
+        })
     }
 
     /// The result as it came, cut.

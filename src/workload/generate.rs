@@ -1,6 +1,7 @@
 //! Generated values: typed, seeded, and named as in a plan file.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
@@ -9,6 +10,7 @@ use rand_distr::{Distribution, LogNormal, Zipf};
 
 use super::RunIdentity;
 use super::capture::{FieldId, Record};
+use super::schema::Shape;
 use crate::arrival::Arrival;
 use crate::stamp;
 
@@ -48,6 +50,8 @@ pub(super) enum Generator {
     RunId,
     /// A value of the record that this call takes.
     Captured(FieldId),
+    /// What a schema asks for.
+    Made(Arc<Shape>),
 }
 
 impl Generator {
@@ -85,6 +89,7 @@ impl Generator {
                 );
                 out.push('"');
             }
+            Self::Made(shape) => shape.write(source.random, out),
             Self::RunId => write_string(&source.identity.run_id, out),
             Self::Captured(field) => match source.captured.and_then(|record| record.get(*field)) {
                 Some(kept) if kept.is_number => out.push_str(&kept.text),

@@ -12,6 +12,7 @@ mod mix;
 mod operation;
 pub mod payments;
 mod same;
+mod schema;
 mod sent;
 mod template;
 mod truth;
@@ -58,6 +59,7 @@ pub struct Workload {
     seed: u64,
     random: ChaCha8Rng,
     read_elsewhere: f64,
+    check_output: f64,
 }
 
 /// Random words that belong to each arrival. A call that needs more reads on into its neighbour's, which harms nobody.
@@ -76,9 +78,14 @@ impl Workload {
     ) -> Result<Self, TemplateError> {
         let names = names(operations);
         let compiled = operations.iter().map(|o| Compiled::new(o, operations, &names)).collect::<Result<_, _>>();
-        let operations = compiled.map_err(|faults| faults.into_iter().next().unwrap_or_default())?;
+        let compiled: Vec<Compiled> = compiled.map_err(|faults| faults.into_iter().next().unwrap_or_default())?;
+        if let Some((open, _)) = operations.iter().zip(&compiled).find(|(_, compiled)| compiled.is_open) {
+            let why = "its arguments are to be made from its tool's input schema, which is not known: give them".to_owned();
+            return Err(TemplateError { operation: open.name.clone(), why });
+        }
+        let operations = compiled;
         let random = ChaCha8Rng::seed_from_u64(seed);
-        Ok(Self { operations, mixes, names: names.len(), identity, seed, random, read_elsewhere: 0.0 })
+        Ok(Self { operations, mixes, names: names.len(), identity, seed, random, read_elsewhere: 0.0, check_output: 0.0 })
     }
 
     /// The same workload, in which this share (0 to 1) of the reads that must find what was acknowledged asks for another
@@ -86,6 +93,13 @@ impl Workload {
     #[must_use]
     pub const fn reading_elsewhere(mut self, share: f64) -> Self {
         self.read_elsewhere = share;
+        self
+    }
+
+    /// The same workload, in which this share (0 to 1) of the results is held to the output schema of its tool.
+    #[must_use]
+    pub const fn checking_output(mut self, share: f64) -> Self {
+        self.check_output = share;
         self
     }
 
@@ -134,6 +148,24 @@ impl Workload {
     /// [`Outcome::WrongAnswer`], and so does an error that says that an acknowledged write does not exist.
     pub fn learn(&self, arrival: &Arrival, call: &Call, reply: &mut Reply, captures: &mut Captures) -> Lesson {
         let compiled = &self.operations[usize::from(call.operation.0)];
+        let lesson = Self::learn_meaning(compiled, arrival, call, reply, captures);
+        if let Some(output) = compiled.output.as_ref().filter(|_| reply.outcome == Outcome::Ok)
+            && Dice::of_output(self.seed, arrival.flow.0, arrival.sequence).toss(self.check_output)
+            && let Err(failure) = Answer::parse(&reply.result).keeps(output)
+        {
+            reply.is_wrong(failure);
+        }
+        lesson
+    }
+
+    /// What the reply teaches beside its form.
+    fn learn_meaning(
+        compiled: &Compiled,
+        arrival: &Arrival,
+        call: &Call,
+        reply: &mut Reply,
+        captures: &mut Captures,
+    ) -> Lesson {
         let asked = compiled.needs.filter(|_| compiled.must_find).zip(call.ties.record.as_ref());
         let asked = asked.map(|((name, _), record)| (name, record));
         match (reply.outcome, asked) {

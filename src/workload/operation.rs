@@ -9,8 +9,9 @@ use serde_json::Value;
 use super::capture::{Captures, FieldId, Record};
 use super::expect::{Answer, Asked, Capture, Expectation, Mismatch, Want, check_pointers};
 use super::same::Kept;
+use super::schema::Output;
 use super::sent::Sent;
-use super::template::{Ready, Template, TemplateError};
+use super::template::{AUTO, Ready, Template, TemplateError, generator_of};
 use super::{Call, OperationId, Reply};
 
 /// A named kind of call, as written in a plan.
@@ -20,8 +21,15 @@ pub struct Operation {
     pub name: String,
     /// The MCP tool to call.
     pub tool: String,
-    /// The arguments: an object in which a table such as `{ uuid = true }` stands for a generated value.
+    /// The arguments: an object in which a table such as `{ uuid = true }` stands for a generated value; or the text `auto`,
+    /// for all that the tool's input schema asks for.
     pub arguments: Value,
+    /// The tool's input schema, as its server listed it, where the arguments are made from it; `None` until that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_schema: Option<Value>,
+    /// The schema that results are held to, as the tool's server listed it; `None` where there is none, or none is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
     /// Values to keep from each ok answer, by name: JSON pointers, alternatives parted by `|`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capture: BTreeMap<String, String>,
@@ -72,6 +80,10 @@ pub(super) struct Compiled {
     remembers: Vec<(FieldId, usize)>,
     expectations: Vec<Expectation>,
     noted: Vec<Sent>,
+    /// What its results are held to.
+    pub(super) output: Option<Output>,
+    /// Whether its arguments wait for the tool's input schema.
+    pub(super) is_open: bool,
 }
 
 impl Compiled {
@@ -106,7 +118,8 @@ impl Compiled {
             }
         }
         let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
-        let ready = Template::compile(&operation.arguments, names, &notes).map_err(|whys| faults.extend(whys)).ok();
+        let schema = operation.input_schema.as_ref();
+        let ready = Template::compile(&operation.arguments, names, &notes, schema).map_err(|whys| faults.extend(whys)).ok();
         let used: Vec<&String> = ready.iter().flat_map(|r| &r.captured).map(|id| &names[usize::from(id.0)]).collect();
         let needs = needed(&used, operation, all).map_err(|why| faults.push(why)).ok().flatten();
         if let Some(Ready { captured, .. }) = &ready
@@ -119,12 +132,13 @@ impl Compiled {
                 faults.push("must_find: its arguments carry no captured value that could be missed".to_owned());
             }
         }
-        let Some(Ready { template, captured, noted }) = ready.filter(|_| faults.is_empty()) else { return Err(faults) };
+        let Some(Ready { template, captured, noted, is_open }) = ready.filter(|_| faults.is_empty()) else { return Err(faults) };
         let asked = |name: &&String| all.iter().any(|o| o.name != operation.name && o.asks().contains(name));
         let makes = operation.makes().filter(asked).map(field).collect();
         let needs = captured.first().copied().zip(needs);
         let must_find = operation.must_find;
-        Ok(Self { template, needs, must_find, makes, captures, remembers, expectations, noted })
+        let output = operation.output_schema.as_ref().and_then(|schema| Output::new(schema).ok());
+        Ok(Self { template, needs, must_find, makes, captures, remembers, expectations, noted, output, is_open })
     }
 
     /// Whether no answer needs to be looked at.
@@ -173,9 +187,41 @@ impl Operation {
 }
 
 impl Operation {
+    /// Whether its arguments, or some of them, are to be made from the tool's input schema.
+    pub fn is_auto(&self) -> bool {
+        self.arguments.as_object().map_or(self.arguments == AUTO, |table| table.values().any(holds_auto))
+    }
+
+    /// Takes over what the tool's server lists: the schema that arguments are made from, where some are, and the schema
+    /// that results are held to, where that `is_checked`. Gives a warning where results cannot be.
+    pub fn complete(&mut self, input: &Value, output: Option<&Value>, is_checked: bool) -> Option<String> {
+        self.input_schema = self.is_auto().then(|| input.clone());
+        let output = output.filter(|_| is_checked)?;
+        match Output::new(output) {
+            Ok(_) => self.output_schema = Some(output.clone()),
+            Err(why) => {
+                let tool = super::schema::shown(&self.tool);
+                return Some(format!("results of {tool} are not held to its output schema, which cannot be used: {why}"));
+            }
+        }
+        None
+    }
+
     /// Whether its arguments have a value at this JSON pointer that an answer can be held against.
     pub fn sends(&self, pointer: &str) -> bool {
         super::sent::walk(&self.arguments, pointer).is_ok()
+    }
+}
+
+/// Whether a value is `{ auto = true }`, or has one in it.
+fn holds_auto(value: &Value) -> bool {
+    match value {
+        Value::Object(table) => match generator_of(table) {
+            Ok(Some(kind)) => kind == "auto",
+            _ => table.values().any(holds_auto),
+        },
+        Value::Array(items) => items.iter().any(holds_auto),
+        _ => false,
     }
 }
 

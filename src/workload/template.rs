@@ -1,10 +1,13 @@
 //! Arguments as written in a plan, compiled once, rendered for each call into JSON.
 
+use std::sync::Arc;
+
 use rand_distr::{LogNormal, Zipf};
 use serde_json::{Map, Value};
 
 use super::capture::FieldId;
 use super::generate::{Generator, Source};
+use super::schema::{self, Shape, Step};
 use super::sent::{Sent, Span, Walked, walk};
 
 /// A JSON document with generated values in it.
@@ -31,7 +34,12 @@ pub(super) struct Ready {
     pub(super) captured: Vec<FieldId>,
     /// The values that were to be noted, in that order.
     pub(super) noted: Vec<Sent>,
+    /// Whether something is to be made from a schema that is not known yet: then they cannot be rendered.
+    pub(super) is_open: bool,
 }
+
+/// The word that stands for all arguments, to be made from the tool's input schema.
+pub(super) const AUTO: &str = "auto";
 
 /// What is wrong with an operation's arguments, captures or expectations.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +52,7 @@ pub struct TemplateError {
 }
 
 /// The keys that make a table a generator, and the modifiers that may stand beside each.
-const GENERATORS: [(&str, &[&str]); 13] = [
+const GENERATORS: [(&str, &[&str]); 14] = [
     ("uuid", &[]),
     ("choice", &[]),
     ("uniform", &["decimals"]),
@@ -58,14 +66,20 @@ const GENERATORS: [(&str, &[&str]); 13] = [
     ("run_id", &[]),
     ("captured", &[]),
     ("literal", &[]),
+    ("auto", &[]),
 ];
 
 impl Template {
     /// Compiles `arguments`, an object in which a table such as `{ uniform = [1.0, 10.0], decimals = 2 }` stands for a
-    /// generated value; `names` are those of all captures, sorted, and `notes` the JSON pointers of values that somebody
-    /// wants to know later.
-    pub(super) fn compile(arguments: &Value, names: &[String], notes: &[&str]) -> Result<Ready, Vec<String>> {
-        let mut compiler = Compiler { names, ..Compiler::default() };
+    /// generated value, or the word `auto`; `names` are those of all captures, sorted, `notes` the JSON pointers of values
+    /// that somebody wants to know later, and `schema` is the tool's input schema, where it is known.
+    pub(super) fn compile(
+        arguments: &Value,
+        names: &[String],
+        notes: &[&str],
+        schema: Option<&Value>,
+    ) -> Result<Ready, Vec<String>> {
+        let mut compiler = Compiler { names, schema, ..Compiler::default() };
         let sent = notes.iter().map(|pointer| compiler.note(arguments, pointer)).collect();
         match arguments {
             // All arguments as they stand, as from the command line.
@@ -73,6 +87,10 @@ impl Template {
                 compiler.value(arguments, "arguments");
             }
             Value::Object(table) => compiler.object(table, "arguments"),
+            Value::String(word) if word == AUTO => match compiler.made() {
+                Ok(generator) => compiler.pieces.push(Piece::Generated(generator)),
+                Err(why) => compiler.fault("arguments", &why),
+            },
             other => {
                 compiler.faults = vec![format!("arguments {other} are not an object: give {{\"name\": value, …}}")];
             }
@@ -82,8 +100,8 @@ impl Template {
         }
         compiler.flush();
         let size = compiler.pieces.iter().map(|p| if let Piece::Literal(text) = p { text.len() } else { 40 }).sum();
-        let Compiler { pieces, captured, .. } = compiler;
-        Ok(Ready { template: Self { pieces, size }, captured, noted: sent })
+        let Compiler { pieces, captured, is_open, .. } = compiler;
+        Ok(Ready { template: Self { pieces, size }, captured, noted: sent, is_open })
     }
 
     /// The arguments of one call, and where the noted values stand in them.
@@ -119,6 +137,11 @@ struct Compiler<'a> {
     noted: Vec<String>,
     /// All that is wrong, so that one fault does not hide the next.
     faults: Vec<String>,
+    /// The tool's input schema.
+    schema: Option<&'a Value>,
+    /// Which steps lead to the value that is being compiled.
+    steps: Vec<Step>,
+    is_open: bool,
 }
 
 impl Compiler<'_> {
@@ -176,7 +199,9 @@ impl Compiler<'_> {
                     if place > 0 {
                         self.literal.push(',');
                     }
+                    self.steps.push(Step::Item(place));
                     self.value(item, &format!("{at}[{place}]"));
+                    self.steps.pop();
                 }
                 self.literal.push(']');
             }
@@ -196,7 +221,9 @@ impl Compiler<'_> {
             }
             self.literal.push_str(&Value::from(key.as_str()).to_string());
             self.literal.push(':');
+            self.steps.push(Step::Member(key.clone()));
             self.value(value, &format!("{at}.{key}"));
+            self.steps.pop();
         }
         self.literal.push('}');
     }
@@ -210,12 +237,13 @@ impl Compiler<'_> {
         };
         let opened = || prefix.clone().unwrap_or_else(|| "\"".to_owned());
         Ok(match kind {
-            "uuid" | "timestamp" | "run_id" if *value != Value::Bool(true) => {
+            "uuid" | "timestamp" | "run_id" | "auto" if *value != Value::Bool(true) => {
                 return Err(format!("{kind} {value} is not {kind} = true"));
             }
             "uuid" => Generator::Uuid,
             "timestamp" => Generator::Timestamp,
             "run_id" => Generator::RunId,
+            "auto" => self.made()?,
             "choice" => match value.as_array() {
                 Some(values) if !values.is_empty() => Generator::Choice(values.iter().map(Value::to_string).collect()),
                 _ => return Err(format!("choice {value} is not a list with something in it")),
@@ -241,6 +269,21 @@ impl Compiler<'_> {
                 Generator::Captured(field)
             }
         })
+    }
+}
+
+impl Compiler<'_> {
+    /// What is made from the part of the tool's input schema that describes this place.
+    fn made(&mut self) -> Result<Generator, String> {
+        let Some(schema) = self.schema else {
+            self.is_open = true;
+            return Ok(Generator::Choice(vec!["null".to_owned()]));
+        };
+        let shape = schema::place_of(schema, &self.steps).and_then(|at| Shape::of(schema, &at, self.steps.is_empty()));
+        let shape = shape.map_err(|why| {
+            format!("the tool's input schema cannot be followed: {why}; give the arguments yourself, or leave {{ auto = true }} to other fields")
+        })?;
+        Ok(Generator::Made(Arc::new(shape)))
     }
 }
 
@@ -329,7 +372,7 @@ mod tests {
     use crate::workload::same::Kept;
 
     fn render(arguments: &Value, sequence: u64) -> Value {
-        let Ready { template, .. } = Template::compile(arguments, &["x".into()], &[]).unwrap();
+        let Ready { template, .. } = Template::compile(arguments, &["x".into()], &[], None).unwrap();
         let identity = RunIdentity { run_id: "run-1".into(), started_unix_ms: 1_000 };
         let arrival = Arrival { flow: FlowId(0), sequence, intended: Moment::from_nanos(2_500_000_000) };
         let mut random = ChaCha8Rng::seed_from_u64(sequence);
@@ -387,7 +430,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_with_its_place_and_a_way_out() {
-        let fault = |arguments: Value| Template::compile(&arguments, &[], &[]).unwrap_err().join("; ");
+        let fault = |arguments: Value| Template::compile(&arguments, &[], &[], None).unwrap_err().join("; ");
         assert_eq!(fault(json!([1])), "arguments [1] are not an object: give {\"name\": value, …}");
         assert_eq!(
             fault(json!({"a": {"b": {"uniform": [2, 1]}}})),
@@ -421,7 +464,7 @@ mod tests {
     fn noted_values_are_found_in_what_was_rendered() {
         let arguments =
             json!({"a": [{"text": 4, "prefix": "p"}, 7], "b": {"c": {"uniform": [1.0, 2.0], "decimals": 2}}});
-        let ready = Template::compile(&arguments, &[], &["/b/c", "/a/0", "/a/1", "/b/c"]).unwrap();
+        let ready = Template::compile(&arguments, &[], &["/b/c", "/a/0", "/a/1", "/b/c"], None).unwrap();
         assert_eq!(ready.noted[0], ready.noted[3]);
         let identity = RunIdentity { run_id: "r".into(), started_unix_ms: 0 };
         let arrival = Arrival { flow: FlowId(0), sequence: 3, intended: Moment::ZERO };
@@ -433,13 +476,13 @@ mod tests {
             assert!(sent.of(&text, &spans).means(value.pointer(pointer).unwrap()), "{pointer} of {text}");
         }
         let whole = json!({"literal": {"a": 1, "b": {"uuid": true}}});
-        let ready = Template::compile(&whole, &[], &["/a"]).unwrap();
+        let ready = Template::compile(&whole, &[], &["/a"], None).unwrap();
         assert_eq!(ready.noted, [Sent::Constant(Kept { text: "1".into(), is_number: true })]);
-        assert!(Template::compile(&whole, &[], &["/b"]).unwrap_err()[0].contains("point at a text"));
+        assert!(Template::compile(&whole, &[], &["/b"], None).unwrap_err()[0].contains("point at a text"));
         for (wrong, why) in
             [("/x", "have no `/x`"), ("a", "have no `a`"), ("/b", "point at a text"), ("/a/2", "have no")]
         {
-            let faults = Template::compile(&arguments, &[], &[wrong]).unwrap_err();
+            let faults = Template::compile(&arguments, &[], &[wrong], None).unwrap_err();
             assert!(faults.len() == 1 && faults[0].contains(why), "{faults:?}");
         }
     }
