@@ -86,6 +86,8 @@ pub(super) struct Record {
     pub(super) id: String,
     pub(super) amount: Money,
     pub(super) currency: Currency,
+    /// Whether it was there before.
+    pub(super) is_replay: bool,
 }
 
 /// Why the ledger refused.
@@ -156,7 +158,9 @@ impl Ledger {
             match self.at(place) {
                 // The first payment keeps the key.
                 _ if visit.slips.double_charge => key = None,
-                Some(payment) if payment.order == body => return Ok(self.record(place, payment)),
+                Some(payment) if payment.order == body => {
+                    return Ok(Record { is_replay: true, ..self.record(place, payment) });
+                }
                 _ => return Err(LedgerError::KeyReused(order.key.unwrap_or_default().to_owned())),
             }
         }
@@ -235,7 +239,7 @@ impl Ledger {
 
     fn record(&self, place: u64, payment: Payment) -> Record {
         let id = format!("pay_{}{place:012}", self.tag());
-        Record { id, amount: payment.amount, currency: payment.currency }
+        Record { id, amount: payment.amount, currency: payment.currency, is_replay: false }
     }
 
     /// Eight characters that tell this ledger's ids from those of a server with another seed.
