@@ -218,7 +218,7 @@ pub(crate) fn untrue() -> SavedRun {
     truth.probes[Probe::Parallel.index()] = Probes { kept: 700, broken: 2, unclear: 3 };
     truth.probes[Probe::Altered.index()].kept = 350;
     truth.balances = 480;
-    *truth.unresolved_of(0) = Unresolved { operation: 0, calls: 9, happened: 3, not_happened: 2, done: 1 };
+    *truth.unresolved_of(0) = Unresolved { operation: 0, calls: 10, happened: 3, not_happened: 2, done: 1 };
     let evidence = Evidence {
         intended: Moment::from_nanos(3_210_000_000),
         sequence: 321,

@@ -271,6 +271,7 @@ mod tests {
             resets: "2%".parse().unwrap(),
             malformed: "3%".parse().unwrap(),
             wrong: "4%".parse().unwrap(),
+            lost_replies: "7%".parse().unwrap(),
             other_ids: "5%".parse().unwrap(),
             ..Faults::default()
         }

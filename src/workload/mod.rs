@@ -16,6 +16,8 @@ mod promise;
 mod same;
 mod sent;
 mod stake;
+#[cfg(test)]
+mod stake_tests;
 mod template;
 #[cfg(test)]
 mod tests;

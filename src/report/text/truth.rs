@@ -24,8 +24,8 @@ pub(super) fn truth(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
     reads(truth, page)?;
     probes(truth, page)?;
     if truth.balances > 0 {
-        let balances = counted(truth.balances, "balance");
-        page.paragraph("  ", &format!("{balances} held against the payments that were made."))?;
+        let balances = count(truth.balances);
+        page.paragraph("  ", &format!("Balances held against the payments that were made: {balances}."))?;
     }
     truth.unresolved().iter().try_for_each(|row| unresolved(row, report, page))?;
     if truth.violations().is_empty() {
@@ -65,7 +65,7 @@ fn probes(truth: &Truth, page: &mut Page<'_>) -> fmt::Result {
     if truth.probed() == 0 {
         return Ok(());
     }
-    let mut table = Table::new(2, &["key used again", "calls", "one payment", "not", "unclear"]);
+    let mut table = Table::new(2, &["key used again", "calls", "promise kept", "broken", "unclear"]);
     for (probe, probes) in Probe::ALL.into_iter().zip(truth.probes) {
         if probes.ended() > 0 {
             let counts = [probes.ended(), probes.kept, probes.broken, probes.unclear].map(count);
@@ -112,7 +112,7 @@ fn unresolved(row: &Unresolved, report: &Report<'_>, page: &mut Page<'_>) -> fmt
     }
     let unknown = row.unknown().saturating_add(tally.abandoned);
     let text = format!(
-        "Sent again under their keys: {} had happened, {} had not, {} were done by either call, {} are unknown.",
+        "Sent again under their keys: {} had happened; {} had not; {} done by now, by either call; {} unknown.",
         count(happened),
         count(not_happened),
         count(done),
