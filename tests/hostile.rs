@@ -50,7 +50,11 @@ fn a_saved_run_made_by_hand_is_refused_before_it_takes_memory() {
     const MANY: usize = 4_000_000;
     for (place, filling, what) in [
         ("/summary/truth/violations/0/evidence", list("{}", MANY), "longer than 20 items"),
-        ("/summary/truth/violations", list("{\"kind\":\"lost_write\",\"calls\":1,\"evidence\":[]}", 400_000), "longer than"),
+        (
+            "/summary/truth/violations",
+            list("{\"kind\":\"lost_write\",\"calls\":1,\"evidence\":[]}", 400_000),
+            "longer than",
+        ),
         ("/summary/series", list(r#"{"flow":0,"operation":0,"warmup":{},"measure":{}}"#, 400_000), "longer than 512"),
         ("/summary/series/0/measure/timeline/cells", list("{}", MANY), "longer than 3600 items"),
         ("/summary/series/0/measure/response_time/buckets", format!("\"{}\"", "A".repeat(20 << 20)), "buckets"),

@@ -26,6 +26,9 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let (mut plan, from) = args.plan(u64::from(rand::random::<u32>()))?;
     plan.run.concurrent = limits::make_room(plan.run.concurrent, from).map_err(|why| Failure::usage(anyhow!(why)))?;
     args.out.as_deref().map_or(Ok(()), probe)?;
+    if plan.truth.probe_idempotency > 0.0 {
+        tracing::warn!("idempotency keys will be used again: a server that ignores them will charge twice");
+    }
     let objectives = resolved(&plan)?;
     let stop = Stop::new();
     let signals = Signals::listen(stop.clone()).context("failed to listen for signals").map_err(Failure::usage)?;

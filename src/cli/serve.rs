@@ -76,6 +76,9 @@ pub(super) struct FaultArgs {
     /// Share of calls whose reply carries the id of another request
     #[arg(long, value_name = "SHARE")]
     pub(super) other_id_share: Option<Share>,
+    /// Share of calls that are done and whose connection is reset instead of the reply
+    #[arg(long, value_name = "SHARE")]
+    pub(super) lost_reply_share: Option<Share>,
     /// Freeze all connections for the last part of every period since the server began, as in 500ms/5s
     #[arg(long, value_name = "LENGTH/PERIOD")]
     pub(super) freeze: Option<Freeze>,
@@ -97,6 +100,9 @@ pub(super) struct LedgerArgs {
     /// Share of creates and verifies that answer one more than was paid
     #[arg(long, value_name = "SHARE")]
     pub(super) wrong_amount_share: Option<Share>,
+    /// Share of balances that are answered one too high
+    #[arg(long, value_name = "SHARE")]
+    pub(super) wrong_balance_share: Option<Share>,
     /// Verifies do not find payments younger than this
     #[arg(long, value_name = "LAG", value_parser = parse_duration)]
     pub(super) stale_reads: Option<Duration>,
@@ -183,10 +189,12 @@ impl FaultArgs {
             malformed: self.malformed_share.unwrap_or_default(),
             wrong: self.wrong_share.unwrap_or_default(),
             other_ids: self.other_id_share.unwrap_or_default(),
+            lost_replies: self.lost_reply_share.unwrap_or_default(),
             ledger: LedgerFaults {
                 double_charges: self.ledger.double_charge_share.unwrap_or_default(),
                 lost_writes: self.ledger.lost_write_share.unwrap_or_default(),
                 wrong_amounts: self.ledger.wrong_amount_share.unwrap_or_default(),
+                wrong_balances: self.ledger.wrong_balance_share.unwrap_or_default(),
                 stale_reads: self.ledger.stale_reads,
                 stale_share: self.ledger.stale_share,
                 replica_lag: self.ledger.replica_lag,
@@ -276,7 +284,8 @@ mod tests {
         let flags = "--host ::1 --port 0 --sessions stateful --seed 7 --remember 5 --allowed-host a --allowed-host b \
             --response-time 2s --error-share 1% --http-error-share 0.02 --reset-share 3% --malformed-share 4% \
             --wrong-share 5% --other-id-share 6% --double-charge-share 7% --lost-write-share 8% --wrong-amount-share 9% \
-            --stale-reads 100ms --stale-share 10% --replica-lag 1s --freeze 500ms/5s";
+            --stale-reads 100ms --stale-share 10% --replica-lag 1s --freeze 500ms/5s --lost-reply-share 11% \
+            --wrong-balance-share 12%";
         let faults = Faults {
             response_time: ResponseTime::Fixed(Duration::from_secs(2)),
             errors: "1%".parse().unwrap(),
@@ -285,10 +294,12 @@ mod tests {
             malformed: "4%".parse().unwrap(),
             wrong: "5%".parse().unwrap(),
             other_ids: "6%".parse().unwrap(),
+            lost_replies: "11%".parse().unwrap(),
             ledger: LedgerFaults {
                 double_charges: "7%".parse().unwrap(),
                 lost_writes: "8%".parse().unwrap(),
                 wrong_amounts: "9%".parse().unwrap(),
+                wrong_balances: "12%".parse().unwrap(),
                 stale_reads: Some(Duration::from_millis(100)),
                 stale_share: Some("10%".parse().unwrap()),
                 replica_lag: Some(Duration::from_secs(1)),

@@ -127,6 +127,7 @@ fn identity_of(plan: &Plan, identity: &RunIdentity, bounds: &Bounds) -> Identity
         flows: plan.flow_names(),
         operations: plan.operation_names(),
         series: series.collect(),
+        keyed: (0..).zip(&plan.operations).filter(|(_, o)| o.idempotency.is_some()).map(|(place, _)| place).collect(),
         bounds: bounds.clone(),
     }
 }

@@ -153,7 +153,7 @@ impl<D: Driver + 'static> Desk<D> {
             {
                 let Work { workload, captures } = &mut *self.work.borrow_mut();
                 let lesson = workload.learn(&taken.arrival, &call, &mut reply, captures);
-                truth::count(&mut self.recorder.borrow_mut().truth, lesson);
+                truth::count(&mut self.recorder.borrow_mut().truth, call.operation, lesson);
             }
             ticket.answered(&reply);
             self.drop_expired(self.clock.now());

@@ -162,7 +162,7 @@ fn lane_thread<D: Driver + 'static>(
     let _inside = runtime.enter();
     let index = exchange.lane;
     let room = Room::for_calls(share_of_room(plan.run.concurrent.get(), index, plan.run.lanes.get()));
-    let workload = compile(plan, setup.identity.clone());
+    let workload = compile(plan, setup.identity.clone()).in_lane(index);
     let desk = Desk::new(make_driver(index, clock), clock, plan.run.timeout, room, workload, recorder, exchange);
     let lane = Lane {
         plan,
@@ -189,7 +189,8 @@ fn compile(plan: &Plan, identity: RunIdentity) -> Workload {
     let mixes = plan.flows.iter().map(mix).collect();
     let workload = Workload::new(&plan.operations, mixes, plan.seed, identity);
     let workload = workload.expect("a checked and completed plan's operations compile");
-    workload.reading_elsewhere(plan.truth.read_elsewhere).checking_output(plan.truth.check_output)
+    let workload = workload.reading_elsewhere(plan.truth.read_elsewhere).probing(plan.truth.probe_idempotency);
+    workload.checking_output(plan.truth.check_output)
 }
 
 /// Adds up what the lanes hand over.

@@ -7,11 +7,13 @@ mod buckets;
 mod http;
 mod metrics;
 mod reading;
+mod reference;
 mod scrapes;
 
 pub use buckets::bounds;
-pub use metrics::{Definition, Kind, METRICS, PROCESS_METRICS, reference};
+pub use metrics::{Definition, Kind, METRICS, PROCESS_METRICS};
 pub use reading::{Identity, RunState, Snapshot};
+pub use reference::reference;
 
 use std::io;
 use std::net::SocketAddr;
@@ -234,6 +236,7 @@ mod tests {
             flows: vec!["main".to_owned()],
             operations: vec![pay.to_owned(), "verify".to_owned()],
             series: vec![(0, 0), (0, 1)],
+            keyed: vec![0],
             bounds: bounds(&objectives()),
         }
     }

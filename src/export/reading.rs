@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::measure::{Bounds, BucketCounts, Gauges, Phase, SideKind, SideTally, Summary, Tally};
-use crate::outcome::Outcome;
+use crate::measure::{Bounds, BucketCounts, Gauges, Phase, SideKind, SideTally, Summary, Tally, Truth};
+use crate::outcome::{Outcome, Probe, Violation};
 use crate::time::Rate;
 use crate::verdict::{Judgement, Standing};
 
@@ -30,6 +30,8 @@ pub struct Identity {
     /// Which flow (first) calls which operation (second). Their counters are there from the beginning, at zero, so that
     /// no increase is missed.
     pub series: Vec<(u16, u16)>,
+    /// Operations with an idempotency key.
+    pub keyed: Vec<u16>,
     /// The bounds of the buckets that lanes count.
     pub bounds: Bounds,
 }
@@ -105,8 +107,32 @@ pub(super) struct Reading {
     pub(super) gauges: Gauges,
     /// Every kind, in order.
     pub(super) side_calls: Vec<SideCounts>,
+    pub(super) truth: TruthCounts,
     pub(super) objectives: Vec<ObjectiveState>,
     pub(super) doubts: usize,
+}
+
+/// Whether answers were true, in numbers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TruthCounts {
+    /// By [`Violation::index`].
+    pub(super) violations: [u64; Violation::COUNT],
+    /// By [`Probe::index`].
+    pub(super) probes: [u64; Probe::COUNT],
+    /// By operation.
+    pub(super) unresolved: Vec<(u16, u64)>,
+}
+
+impl TruthCounts {
+    fn of(truth: &Truth, identity: &Identity) -> Self {
+        let counted = |operation| truth.unresolved().iter().find(|row| row.operation == operation);
+        let unresolved = |operation: &u16| (*operation, counted(*operation).map_or(0, |row| row.calls));
+        Self {
+            violations: Violation::ALL.map(|violation| truth.calls(violation)),
+            probes: truth.probes.map(|probes| probes.ended()),
+            unresolved: identity.keyed.iter().map(unresolved).collect(),
+        }
+    }
 }
 
 /// The counts of one flow, operation and phase.
@@ -196,7 +222,8 @@ impl Reading {
     pub(super) fn before(identity: &Identity, published: f64) -> Self {
         let nothing = Summary::default();
         let (series, side_calls) = (series_of(&nothing, identity), side_calls_of(&nothing, identity));
-        Self { published, series, side_calls, ..Self::default() }
+        let truth = TruthCounts::of(&nothing.truth, identity);
+        Self { published, series, side_calls, truth, ..Self::default() }
     }
 
     /// Copies the counts of a snapshot, the `generation`th, published at `published` seconds since 1970.
@@ -221,6 +248,7 @@ impl Reading {
             gauges: snapshot.summary.gauges,
             side_calls: side_calls_of(snapshot.summary, identity),
             objectives: objectives.collect(),
+            truth: TruthCounts::of(&snapshot.summary.truth, identity),
             doubts: snapshot.judgement.doubts.len(),
         }
     }

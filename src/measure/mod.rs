@@ -7,6 +7,7 @@
 mod bounded;
 mod failures;
 mod histogram;
+mod probes;
 mod recorder;
 mod sample;
 mod side;
@@ -20,6 +21,7 @@ mod truth;
 
 pub use failures::{FailureGroup, FailureText, Failures};
 pub use histogram::{Histogram, Precision, nearest_rank};
+pub use probes::{Probes, Unresolved};
 pub use recorder::{Bounds, Gauges, Recorder, Shape};
 pub use sample::{Fate, Sample};
 pub use side::{SideCall, SideCalls, SideKind, SideTally};

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::bounded::at_most;
-use crate::outcome::Violation;
+use super::probes::{Probes, Unresolved};
+use super::summary::MAX_SERIES;
+use crate::outcome::{Probe, Violation};
 use crate::time::Moment;
 
 /// The first so many pieces of evidence of each kind are kept.
@@ -82,6 +84,13 @@ pub struct Truth {
     pub other_connection: ReadsByAge,
     /// Reads of which the connections are not known.
     pub unknown_connection: ReadsByAge,
+    /// Calls that used a key again, by [`Probe::index`].
+    pub probes: [Probes; Probe::COUNT],
+    /// Balances that were held against what is known of their accounts.
+    pub balances: u64,
+    /// In the order of operations, those that have any.
+    #[serde(deserialize_with = "at_most::<MAX_SERIES, _, _>")]
+    unresolved: Vec<Unresolved>,
     /// In the order of [`Violation::ALL`], those that occurred.
     #[serde(deserialize_with = "at_most::<MOST_KINDS, _, _>")]
     violations: Vec<Violations>,
@@ -105,6 +114,28 @@ impl Truth {
         let violations = self.of(kind);
         violations.calls = violations.calls.saturating_add(calls);
         violations.add(evidence);
+    }
+
+    /// What is known of the calls of an operation that ended without saying whether they happened; changed by its caller.
+    pub fn unresolved_of(&mut self, operation: u16) -> &mut Unresolved {
+        let place = match self.unresolved.binary_search_by_key(&operation, |row| row.operation) {
+            Ok(place) => place,
+            Err(place) => {
+                self.unresolved.insert(place, Unresolved { operation, ..Unresolved::default() });
+                place
+            }
+        };
+        &mut self.unresolved[place]
+    }
+
+    /// Calls that ended without saying whether they happened, by operation.
+    pub fn unresolved(&self) -> &[Unresolved] {
+        &self.unresolved
+    }
+
+    /// How many calls used a key again.
+    pub fn probed(&self) -> u64 {
+        self.probes.iter().map(Probes::ended).fold(0, u64::saturating_add)
     }
 
     /// The kinds that occurred, in the order of [`Violation::ALL`].
@@ -137,6 +168,11 @@ impl Truth {
         for (ours, theirs) in ours.into_iter().zip(other.tables()) {
             ours.iter_mut().zip(theirs).for_each(|(ours, theirs)| ours.add(theirs));
         }
+        self.probes.iter_mut().zip(&other.probes).for_each(|(ours, theirs)| ours.add(theirs));
+        self.balances = self.balances.saturating_add(other.balances);
+        for theirs in &other.unresolved {
+            self.unresolved_of(theirs.operation).add(theirs);
+        }
         for theirs in &other.violations {
             let ours = self.of(theirs.kind);
             ours.calls = ours.calls.saturating_add(theirs.calls);
@@ -157,7 +193,10 @@ impl Truth {
             return false;
         }
         let reads = self.tables().into_iter().flatten().flat_map(|row| [row.reads, row.violations]);
-        reads.chain(self.violations.iter().map(|violations| violations.calls)).all(|count| count <= MOST)
+        let probes = self.probes.iter().flat_map(|probes| [probes.kept, probes.broken, probes.unclear]);
+        let unresolved = self.unresolved.iter().flat_map(Unresolved::counts);
+        let violations = self.violations.iter().map(|violations| violations.calls);
+        reads.chain(probes).chain(unresolved).chain(violations).chain([self.balances]).all(|count| count <= MOST)
     }
 
     const fn tables(&self) -> [&ReadsByAge; 3] {
@@ -231,6 +270,9 @@ mod tests {
     fn told(events: &[(u8, u64)]) -> Truth {
         let mut truth = Truth::default();
         for (what, at) in events {
+            truth.probes[*at as usize % Probe::COUNT].kept += 1;
+            truth.balances += at % 3;
+            truth.unresolved_of((*at % 4) as u16).calls += u64::from(*what);
             match usize::from(*what) {
                 kind if kind < Violation::COUNT => truth.violated(Violation::ALL[kind], 1, seen(*at)),
                 other => truth.read(Duration::from_nanos(*at), Some(other.is_multiple_of(2)), other > 8),

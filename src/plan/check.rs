@@ -10,7 +10,7 @@ use crate::arrival::{Process, ProcessError, Profile};
 use crate::mcp::Target;
 use crate::time::{Moment, Rate, format_duration};
 use crate::verdict::{self, Objective};
-use crate::workload::{Mix, Operation, OperationId, payments};
+use crate::workload::{Direction, Mix, Operation, OperationId, payments};
 
 /// Everything that is wrong with a plan, each with its place and the way out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +59,7 @@ impl Draft {
     /// Every fault at once, added to those found before.
     pub fn check(self, seed: u64, mut faults: Faults) -> Result<Plan, Faults> {
         let target = faults.take("failed to ", self.url.as_deref().unwrap_or(URL).parse::<Target>());
-        let operations = all_operations(self.operations, &mut faults);
+        let operations = all_operations(self.operations, self.truth.wallets, &mut faults);
         let drafts = if self.flows.is_empty() { vec![FlowDraft::default()] } else { self.flows };
         let mut objectives = self.objectives;
         let mut flows = Vec::new();
@@ -92,6 +92,7 @@ impl Draft {
             max_reply_bytes: self.max_reply_bytes.unwrap_or(MAX_REPLY_BYTES),
         };
         check_run(&run, &flows, &mut faults);
+        let truth = self.truth.check(&operations, &mut faults);
         let connection = self.connection.check(target.as_ref(), run.timeout, &mut faults);
         match target {
             Some(target) if faults.0.is_empty() => Ok(Plan {
@@ -107,7 +108,7 @@ impl Draft {
                 operations,
                 objectives,
                 run,
-                truth: self.truth.check(),
+                truth,
             }),
             _ => Err(faults),
         }
@@ -115,9 +116,10 @@ impl Draft {
 }
 
 /// The built-in operations, those of the draft in place of or behind them.
-fn all_operations(own: Vec<Operation>, faults: &mut Faults) -> Vec<Operation> {
+fn all_operations(own: Vec<Operation>, wallets: Option<Direction>, faults: &mut Faults) -> Vec<Operation> {
     unique("operation", own.iter().map(|operation| &operation.name), faults);
-    let mut all = payments::operations();
+    let built_in = wallets.map_or_else(payments::operations, payments::operations_with_wallets);
+    let mut all = built_in.clone();
     for operation in own {
         match all.iter_mut().find(|known| known.name == operation.name) {
             Some(known) => *known = operation,
@@ -125,7 +127,6 @@ fn all_operations(own: Vec<Operation>, faults: &mut Faults) -> Vec<Operation> {
         }
     }
     let makes: Vec<String> = all.iter().flat_map(|operation| operation.makes().cloned()).collect();
-    let built_in = payments::operations();
     for operation in all.iter_mut().filter(|operation| built_in.contains(operation)) {
         payments::fit(operation, &makes);
     }

@@ -61,6 +61,8 @@ impl Section<'_> {
         if let Some(mut truth) = self.section("truth") {
             draft.truth.read_elsewhere = truth.share("read_elsewhere");
             draft.truth.check_output = truth.share("check_output");
+            draft.truth.probe_idempotency = truth.share("probe_idempotency");
+            draft.truth.wallets = truth.parsed("wallets");
             truth.end();
         }
         draft.operations = self.each("operation", |section| section.operation());
@@ -136,10 +138,23 @@ impl Section<'_> {
                 None
             }
         });
+        let (idempotency, moves, balance) =
+            (self.table_of("idempotency"), self.table_of("moves"), self.table_of("balance"));
         self.end();
         let expect = expect.unwrap_or_default();
-        let (name, tool) = (name?, tool?);
-        Some(Operation { name, tool, arguments, capture, remember, expect, must_find, ..Operation::default() })
+        Some(Operation {
+            name: name?,
+            tool: tool?,
+            arguments,
+            capture,
+            remember,
+            expect,
+            must_find,
+            idempotency,
+            moves,
+            balance,
+            ..Operation::default()
+        })
     }
 
     fn mix(&mut self) -> Vec<(String, f64)> {
@@ -299,6 +314,12 @@ impl Section<'_> {
     fn json(&mut self, key: &str) -> Option<serde_json::Value> {
         let value = self.table.remove(key)?;
         self.valid(key, serde_json::to_value(value))
+    }
+
+    /// A table whose keys are those of `T`.
+    fn table_of<T: serde::de::DeserializeOwned>(&mut self, key: &str) -> Option<T> {
+        let value = self.json(key)?;
+        self.valid(key, serde_json::from_value(value))
     }
 
     fn valid<T>(&mut self, key: &str, result: Result<T, impl Display>) -> Option<T> {

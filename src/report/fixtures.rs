@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::{Ending, Host, SavedRun, Server};
-use crate::measure::{Bounds, Evidence, FailureText, Fate, Recorder, Sample, Shape, SideCall, SideKind, Summary};
-use crate::outcome::{Outcome, Violation};
+use crate::measure::{
+    Bounds, Evidence, FailureText, Fate, Probes, Recorder, Sample, Shape, SideCall, SideKind, Summary, Unresolved,
+};
+use crate::outcome::{Outcome, Probe, Violation};
 use crate::plan::{Plan, read_file};
 use crate::time::Moment;
 
@@ -201,13 +203,22 @@ pub(crate) fn flows() -> SavedRun {
 
 /// A run in which promises about money were broken, one of them with hostile words.
 pub(crate) fn untrue() -> SavedRun {
-    let mut run = ok();
+    let mut run = self::run(plan(MIXED), 15, |n, intended| {
+        let timeout = n.is_multiple_of(165);
+        let (service, outcome) = if timeout { (5_000_000, Outcome::TimeoutNoByte) } else { (healthy(n), Outcome::Ok) };
+        let said = timeout.then_some(("no byte within 5s", "no byte within 5s"));
+        Told { flow: 0, operation: (n % 3) as u16, fate: answer(intended, 90 + n % 13, service, outcome), said }
+    });
     let truth = &mut run.summary.truth;
     for (ms, reads) in [(3, 1200), (40, 900), (500, 400), (70_000, 20)] {
         for n in 0..reads {
             truth.read(Duration::from_millis(ms), Some(n % 2 == 0), n == 0);
         }
     }
+    truth.probes[Probe::Parallel.index()] = Probes { kept: 700, broken: 2, unclear: 3 };
+    truth.probes[Probe::Altered.index()].kept = 350;
+    truth.balances = 480;
+    *truth.unresolved_of(0) = Unresolved { operation: 0, calls: 10, happened: 3, not_happened: 2, done: 1 };
     let evidence = Evidence {
         intended: Moment::from_nanos(3_210_000_000),
         sequence: 321,

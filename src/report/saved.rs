@@ -171,9 +171,7 @@ impl SavedRun {
         if header.format.and_then(|raw| serde_json::from_str::<&str>(raw.get()).ok()) != Some(FORMAT) {
             return Err(SavedRunError::OtherFormat);
         }
-        for (part, raw, most) in
-            [("plan", header.plan, LONGEST_PLAN), ("server", header.server, LONGEST_SERVER)]
-        {
+        for (part, raw, most) in [("plan", header.plan, LONGEST_PLAN), ("server", header.server, LONGEST_SERVER)] {
             if raw.is_some_and(|raw| raw.get().len() > most) {
                 return Err(damaged(format!("its {part} is longer than {most} bytes")));
             }

@@ -33,6 +33,8 @@ pub enum Fault {
     /// The call is done, and its reply is right but for its JSON-RPC id, which is that of another request: one more than
     /// this one's where ids are numbers.
     OtherId,
+    /// The call is done, and the connection is reset instead of its reply (under HTTP/2 with all its calls).
+    LostReply,
 }
 
 /// A part of all calls, from 0 to 1. Written `1%` or `0.01`.
@@ -179,6 +181,8 @@ pub struct Faults {
     pub wrong: Share,
     /// The share of [`Fault::OtherId`].
     pub other_ids: Share,
+    /// The share of [`Fault::LostReply`].
+    pub lost_replies: Share,
     /// What the ledger does wrong.
     pub ledger: LedgerFaults,
     /// Standstills of the whole server.
@@ -220,7 +224,7 @@ impl Faults {
         Fate { delay: self.response_time.draw(&mut random), fault, slips: self.ledger.slips(seed, number) }
     }
 
-    fn shares(&self) -> [(Fault, Share); 6] {
+    fn shares(&self) -> [(Fault, Share); 7] {
         [
             (Fault::ToolError, self.errors),
             (Fault::HttpError, self.http_errors),
@@ -228,6 +232,7 @@ impl Faults {
             (Fault::Malformed, self.malformed),
             (Fault::Wrong, self.wrong),
             (Fault::OtherId, self.other_ids),
+            (Fault::LostReply, self.lost_replies),
         ]
     }
 }
@@ -266,6 +271,7 @@ mod tests {
             resets: "2%".parse().unwrap(),
             malformed: "3%".parse().unwrap(),
             wrong: "4%".parse().unwrap(),
+            lost_replies: "7%".parse().unwrap(),
             other_ids: "5%".parse().unwrap(),
             ..Faults::default()
         }

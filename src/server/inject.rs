@@ -91,7 +91,7 @@ pub(super) async fn inject(
     };
     let arrived = injector.clock.elapsed();
     let is_call = serde_json::from_slice::<Envelope>(&body).is_ok_and(|envelope| envelope.method == "tools/call");
-    let mut other_id = false;
+    let (mut other_id, mut lost_reply) = (false, false);
     if is_call {
         let fate = injector.faults.fate(injector.seed, injector.calls.fetch_add(1, Ordering::Relaxed));
         if let Some(alarm) = &injector.alarm {
@@ -107,6 +107,7 @@ pub(super) async fn inject(
             }
             Some(Fault::Malformed) => return injector.malformed(),
             Some(Fault::OtherId) => other_id = true,
+            Some(Fault::LostReply) => lost_reply = true,
             Some(Fault::ToolError | Fault::Wrong) | None => {}
         }
         let (fault, slips) = (fate.fault, fate.slips);
@@ -114,7 +115,16 @@ pub(super) async fn inject(
         head.extensions.insert(befallen);
     }
     let response = next.run(Request::from_parts(head, Body::from(body))).await;
-    if other_id { with_other_id(response).await } else { response }
+    match (other_id, lost_reply) {
+        (true, _) => with_other_id(response).await,
+        (_, true) => {
+            // A stream is read to its end before: it ends with the reply, and so the call is done.
+            drop(to_bytes(response.into_body(), LARGEST_BODY).await);
+            cut.reset();
+            StatusCode::OK.into_response()
+        }
+        _ => response,
+    }
 }
 
 /// The same response, with another id in each reply. A stream is read to its end before, as it ends with the reply.

@@ -86,6 +86,8 @@ pub(super) struct Record {
     pub(super) id: String,
     pub(super) amount: Money,
     pub(super) currency: Currency,
+    /// Whether it was there before.
+    pub(super) is_replay: bool,
 }
 
 /// Why the ledger refused.
@@ -156,7 +158,9 @@ impl Ledger {
             match self.at(place) {
                 // The first payment keeps the key.
                 _ if visit.slips.double_charge => key = None,
-                Some(payment) if payment.order == body => return Ok(self.record(place, payment)),
+                Some(payment) if payment.order == body => {
+                    return Ok(Record { is_replay: true, ..self.record(place, payment) });
+                }
                 _ => return Err(LedgerError::KeyReused(order.key.unwrap_or_default().to_owned())),
             }
         }
@@ -235,7 +239,7 @@ impl Ledger {
 
     fn record(&self, place: u64, payment: Payment) -> Record {
         let id = format!("pay_{}{place:012}", self.tag());
-        Record { id, amount: payment.amount, currency: payment.currency }
+        Record { id, amount: payment.amount, currency: payment.currency, is_replay: false }
     }
 
     /// Eight characters that tell this ledger's ids from those of a server with another seed.
@@ -277,6 +281,10 @@ mod tests {
         Order { amount: Money(hundredths), currency: Currency::Usd, customer, key, details: "" }
     }
 
+    fn again(made: &Record) -> Record {
+        Record { is_replay: true, ..made.clone() }
+    }
+
     #[test]
     fn what_was_paid_is_found_again_with_its_amount() {
         let mut ledger = Ledger::new(1, 10);
@@ -289,7 +297,7 @@ mod tests {
     fn one_key_is_one_payment_and_another_body_is_refused() {
         let mut ledger = Ledger::new(1, 10);
         let made = ledger.create(&order(500, "ann", Some("k")), Visit::default()).unwrap();
-        assert_eq!(ledger.create(&order(500, "ann", Some("k")), Visit::default()), Ok(made.clone()));
+        assert_eq!(ledger.create(&order(500, "ann", Some("k")), Visit::default()), Ok(again(&made)));
         let refused = Err(LedgerError::KeyReused("k".to_owned()));
         assert_eq!(ledger.create(&order(501, "ann", Some("k")), Visit::default()), refused);
         assert_eq!(ledger.create(&order(500, "bob", Some("k")), Visit::default()), refused);
@@ -343,7 +351,7 @@ mod tests {
         let altered = ledger.create(&order(700, "ann", Some("k")), twice).unwrap();
         assert!(first.id != second.id && second.id != altered.id && altered.amount == Money(700));
         assert_eq!(ledger.balance("ann", Currency::Usd), Money(start + 1700));
-        assert_eq!(ledger.create(&order(500, "ann", Some("k")), Visit::default()), Ok(first));
+        assert_eq!(ledger.create(&order(500, "ann", Some("k")), Visit::default()), Ok(again(&first)));
         assert_eq!(ledger.find(&second.id, Visit::default()), Ok(second));
     }
 
@@ -357,11 +365,11 @@ mod tests {
         assert_eq!(ledger.balance("ann", Currency::Usd), start);
         let made = ledger.create(&order(500, "ann", Some("k")), Visit::default()).unwrap();
         assert_ne!(made.id, gone.id);
-        assert_eq!(ledger.create(&order(500, "ann", Some("k")), lost), Ok(made.clone()));
+        assert_eq!(ledger.create(&order(500, "ann", Some("k")), lost), Ok(again(&made)));
         for _ in 0..2 {
             ledger.create(&order(1, "bob", None), Visit::default()).unwrap();
         }
-        assert_eq!(ledger.create(&order(500, "ann", Some("k")), Visit::default()), Ok(made));
+        assert_eq!(ledger.create(&order(500, "ann", Some("k")), Visit::default()), Ok(again(&made)));
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct LedgerFaults {
     pub lost_writes: Share,
     /// Of creates and verifies, the share that answers one more than was paid. What is stored is right, balances too.
     pub wrong_amounts: Share,
+    /// Of balances, the share that is answered one too high.
+    pub wrong_balances: Share,
     /// A stale verify does not find a payment that was made less than this ago, and refuses it as unknown.
     pub stale_reads: Option<Duration>,
     /// The share of verifies that is stale, where `stale_reads` says how much. `None` is all.
@@ -46,6 +48,8 @@ pub struct Slips {
     pub lost_write: bool,
     /// The amount answered is one too high.
     pub wrong_amount: bool,
+    /// The balance answered is one too high.
+    pub wrong_balance: bool,
     /// Payments younger than this are not found.
     pub stale: Duration,
     /// Payments younger than this are not found but by their maker's connection.
@@ -86,6 +90,8 @@ impl LedgerFaults {
                 Duration::ZERO
             },
             replica_lag: self.replica_lag.unwrap_or_default(),
+            // The last draw, as those before it are pinned by the seeds of others.
+            wrong_balance: strikes(self.wrong_balances),
         }
     }
 }
@@ -107,6 +113,7 @@ mod tests {
             double_charges: "10%".parse().unwrap(),
             lost_writes: "20%".parse().unwrap(),
             wrong_amounts: "30%".parse().unwrap(),
+            wrong_balances: "50%".parse().unwrap(),
             stale_reads: Some(Duration::from_millis(5)),
             stale_share: Some("40%".parse().unwrap()),
             replica_lag: Some(Duration::from_secs(1)),
@@ -133,6 +140,7 @@ mod tests {
         about(0.1, &|slips| slips.double_charge);
         about(0.2, &|slips| slips.lost_write);
         about(0.3, &|slips| slips.wrong_amount);
+        about(0.5, &|slips| slips.wrong_balance);
         about(0.4, &|slips| slips.stale == Duration::from_millis(5));
         about(0.6, &|slips| slips.stale.is_zero());
         about(0.2 * 0.3, &|slips| slips.lost_write && slips.wrong_amount);

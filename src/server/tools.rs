@@ -89,6 +89,9 @@ struct PaymentAnswer {
     amount: f64,
     /// The currency of the amount
     currency: Currency,
+    /// In answers of `create_payment`: whether the payment was made before, under the same key
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replayed: Option<bool>,
 }
 
 /// What a customer has in one currency.
@@ -104,8 +107,8 @@ struct BalanceAnswer {
 
 impl From<Record> for PaymentAnswer {
     fn from(record: Record) -> Self {
-        let Record { id, amount, currency } = record;
-        Self { payment_id: id, status: Status::Completed, amount: amount.number(), currency }
+        let Record { id, amount, currency, .. } = record;
+        Self { payment_id: id, status: Status::Completed, amount: amount.number(), currency, replayed: None }
     }
 }
 
@@ -149,7 +152,8 @@ impl Payments {
         };
         let visit = visit(&context);
         let made = self.ledger().create(&order, visit);
-        made.map(|record| Json(told(record, visit))).map_err(|refusal| refusal.to_string())
+        let answer = |record: Record| PaymentAnswer { replayed: Some(record.is_replay), ..told(record, visit) };
+        made.map(|record| Json(answer(record))).map_err(|refusal| refusal.to_string())
     }
 
     #[tool(description = "Tell what has become of a payment", annotations(read_only_hint = true))]
@@ -168,9 +172,11 @@ impl Payments {
     async fn get_wallet_balance(
         &self,
         Parameters(wanted): Parameters<GetWalletBalance>,
+        context: RequestContext<RoleServer>,
     ) -> Result<Json<BalanceAnswer>, String> {
         check_length("customer_id", &wanted.customer_id)?;
-        let balance = self.ledger().balance(&wanted.customer_id, wanted.currency).number();
+        let balance = self.ledger().balance(&wanted.customer_id, wanted.currency);
+        let balance = if visit(&context).slips.wrong_balance { balance.one_more() } else { balance }.number();
         Ok(Json(BalanceAnswer { customer_id: wanted.customer_id, balance, currency: wanted.currency }))
     }
 }
@@ -269,7 +275,7 @@ mod tests {
         assert_eq!(spoiled("create_payment", payment.clone(), None), json!({"amount": 1.0}));
         assert_eq!(spoiled("verify_payment", payment.clone(), None)["payment_id"], "pay_of_somebody_else");
         let amount = Money::payable(2.5).unwrap();
-        let other = Record { id: "pay_2".to_owned(), amount, currency: Currency::Eur };
+        let other = Record { id: "pay_2".to_owned(), amount, currency: Currency::Eur, is_replay: false };
         let answer = json!({"payment_id": "pay_2", "status": "completed", "amount": 2.5, "currency": "EUR"});
         assert_eq!(spoiled("verify_payment", payment, Some(other)), answer);
         let balance = json!({"balance": 1.0, "currency": "USD"});

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::tests::{Client, MODES, REVISIONS, Served, an_order, refusal, served};
+use super::tests::{Client, MODES, REVISIONS, Served, an_order, refusal, served, told};
 use super::*;
 use crate::server::fault::Share;
 use crate::server::slip::LedgerFaults;
@@ -19,7 +19,7 @@ async fn each_mode(ledger: LedgerFaults, test: impl AsyncFn(Client, &Served)) {
 async fn pay(client: &mut Client, key: &str) -> Value {
     let made = client.call("create_payment", an_order(key)).await;
     assert_eq!(made["result"]["isError"], false, "{made}");
-    made["result"]["structuredContent"].clone()
+    told(&made)
 }
 
 async fn verify(client: &mut Client, payment: &Value) -> Value {
@@ -72,6 +72,36 @@ async fn a_wrong_amount_is_answered_by_creates_and_verifies_while_the_balance_is
         assert!((balance(&mut client).await - before - 12.34).abs() < 1e-6);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_wrong_balance_is_one_too_high_and_nothing_else_is_wrong() {
+    let right = served(Settings::default()).await;
+    let before = balance(&mut Client::initialized(right.listening.address, REVISIONS[0]).await).await;
+    let slips = LedgerFaults { wrong_balances: Share::ALL, ..LedgerFaults::default() };
+    each_mode(slips, async |mut client, _| {
+        assert!((balance(&mut client).await - before - 1.0).abs() < 1e-6);
+        assert_eq!(pay(&mut client, "k").await["amount"], 12.34);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_of_which_the_reply_is_lost_is_done() {
+    let faults = Faults { lost_replies: "50%".parse().unwrap(), ..Faults::default() };
+    // The first call's reply is lost, and the second's is not.
+    let lost = |seed, call| faults.fate(seed, call).fault.is_some();
+    let seed = (0..100).find(|seed| lost(*seed, 0) && !lost(*seed, 1)).unwrap();
+    for (sessions, replies) in MODES {
+        let server = served(Settings { sessions, replies, faults, seed, ..Settings::default() }).await;
+        let mut client = Client::initialized(server.listening.address, REVISIONS[0]).await;
+        let params = json!({"name": "create_payment", "arguments": an_order("k")});
+        let call = json!({"jsonrpc": "2.0", "id": 8, "method": "tools/call", "params": params});
+        assert!(client.post(&call).await.is_err(), "the connection is reset");
+        let mut client = Client::initialized(server.listening.address, REVISIONS[0]).await;
+        let again = client.call("create_payment", an_order("k")).await;
+        assert_eq!(again["result"]["structuredContent"]["replayed"], true, "{again}");
+    }
 }
 
 #[tokio::test]

@@ -37,6 +37,8 @@ pub enum Subject {
     Unfinished,
     /// Calls took the place of others.
     Substituted,
+    /// Calls used an idempotency key again.
+    Probes,
     /// The machine on which generator or target ran.
     Host,
 }
@@ -99,12 +101,17 @@ pub(super) fn notes(summary: &Summary, measured: &Tally) -> Vec<Remark> {
             format!("{} calls ({share}) took the place of others that had no captured value", measured.substituted);
         Remark::new(Subject::Substituted, figure, "a longer warm-up gives the captures time to fill")
     });
+    let probed = summary.truth.probed();
+    let probes = (probed > 0).then(|| {
+        let figure = format!("{probed} of the calls used an idempotency key again, in the place of fresh ones");
+        Remark::new(Subject::Probes, figure, "an error that was wanted from such a call counts as ok")
+    });
     let warmup = summary.tally(Scope::Total, Some(Phase::Warmup)).outcomes.get(Outcome::NoLocalResource);
     let resources = (warmup > 0).then(|| {
         let figure = format!("{warmup} calls of the warm-up found no local port, descriptor or memory");
         Remark::new(Subject::LocalResources, figure, "lower --concurrent or raise the limits of this host")
     });
-    [unfinished, substituted, resources].into_iter().flatten().collect()
+    [unfinished, substituted, probes, resources].into_iter().flatten().collect()
 }
 
 /// In a run that has ended nothing waits and nothing is in flight.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::capture::Record;
 use super::sent::Span;
+use super::stake::Stake;
 use crate::outcome::Outcome;
 use crate::time::Moment;
 
@@ -48,6 +49,8 @@ pub struct Ties {
     pub(super) record: Option<Rc<Record>>,
     /// Where values that somebody wants to know later stand in the arguments.
     pub(super) spans: Vec<Span>,
+    /// The key and the account that it has to do with, where these are looked at.
+    pub(super) stake: Option<Box<Stake>>,
 }
 
 /// Ids below this one belong to calls that are not arrivals (handshake, tools/list, session closing).

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use super::ConnectionId;
 use super::dice::Dice;
+use super::keys::Keys;
 use super::same::Kept;
 use super::truth::Evidence;
+use super::wallet::Wallets;
 use crate::time::Moment;
 
 /// A name's place among the workload's captured and remembered values.
@@ -72,6 +74,10 @@ impl Record {
 pub struct Captures {
     kept: Vec<Ring>,
     missed: Vec<Missed>,
+    /// The keys that calls used.
+    pub(super) keys: Keys,
+    /// The accounts that calls move and look at.
+    pub(super) wallets: Wallets,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -92,7 +98,12 @@ impl Ring {
 impl Captures {
     /// An empty store for so many names.
     pub(super) fn new(names: usize) -> Self {
-        Self { kept: vec![Ring::default(); names], missed: Vec::new() }
+        Self {
+            kept: vec![Ring::default(); names],
+            missed: Vec::new(),
+            keys: Keys::default(),
+            wallets: Wallets::default(),
+        }
     }
 
     /// Keeps `record` under `name`, in place of the oldest once there are enough.

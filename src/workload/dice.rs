@@ -17,6 +17,11 @@ impl Dice {
         Self::new(seed ^ 0x6f75_7470_7574_5f6f, flow, sequence)
     }
 
+    /// The dice that say whether an arrival is a probe: apart from the others, so that these throw the same without probes.
+    pub(super) const fn of_probes(seed: u64, flow: u16, sequence: u64) -> Self {
+        Self::new(mixed(seed ^ 0x7072_6f62_6573), flow, sequence)
+    }
+
     /// The next word, by `SplitMix64`.
     const fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -34,7 +39,6 @@ impl Dice {
     }
 
     /// A place below `count`, which is above zero; each is as likely.
-    #[cfg(test)]
     pub(super) const fn below(&mut self, count: usize) -> usize {
         ((self.word() as u128 * count as u128) >> 64) as usize
     }

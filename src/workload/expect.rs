@@ -80,6 +80,11 @@ impl<'a> Answer<'a> {
         })
     }
 
+    /// The value that is there and true or false.
+    pub(super) fn flag(&self, pointers: &str) -> Option<bool> {
+        self.find(pointers).and_then(Value::as_bool)
+    }
+
     /// The result as it came, cut.
     pub(super) fn failure(&self, group: String) -> Failure {
         let raw = String::from_utf8_lossy(&self.raw[..self.raw.len().min(300)]);

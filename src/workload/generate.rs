@@ -19,10 +19,12 @@ pub(super) struct Source<'a> {
     pub(super) random: &'a mut ChaCha8Rng,
     pub(super) arrival: &'a Arrival,
     pub(super) identity: &'a RunIdentity,
+    /// The lane that calls.
+    pub(super) lane: u32,
     pub(super) captured: Option<&'a Record>,
 }
 
-/// One generated value. All but `Captured`, `RunId` and `Unique` are functions of (seed, flow, sequence). A `prefix` is
+/// One generated value. All but `Captured`, `RunId`, `Unique` and a fresh `Pool` are functions of (seed, flow, sequence). A `prefix` is
 /// kept as the open beginning of a JSON string, quoted and escaped already.
 #[derive(Clone, Debug)]
 pub(super) enum Generator {
@@ -42,8 +44,9 @@ pub(super) enum Generator {
     Text { digits: usize, prefix: String },
     /// So many hexadecimal digits behind a prefix that no other run repeats: the run id goes into them.
     Unique { digits: usize, prefix: String },
-    /// One of so many ids, drawn again and again.
-    Pool { size: u64, prefix: Option<String> },
+    /// One of so many ids, drawn again and again. Those of a fresh pool are of this run and lane alone; which of them is
+    /// drawn is the same in every run.
+    Pool { size: u64, prefix: Option<String>, fresh: bool },
     /// When the call is due by the wall clock, RFC 3339.
     Timestamp,
     /// The run's id.
@@ -73,12 +76,18 @@ impl Generator {
                 write_count(first.wrapping_add(source.arrival.sequence), prefix.as_deref(), out);
             }
             Self::Text { digits, prefix } => write_hex(prefix, *digits, source.random, out),
-            Self::Unique { digits, prefix } => write_hex(prefix, *digits, &mut of_this_run(source), out),
-            Self::Pool { size, prefix } => {
+            Self::Unique { digits, prefix } => {
+                let Arrival { flow, sequence, .. } = source.arrival;
+                write_hex(prefix, *digits, &mut of_this_run(source, [u64::from(flow.0), *sequence]), out);
+            }
+            Self::Pool { size, prefix, fresh } => {
                 let place = source.random.random_range(0..*size);
-                match prefix {
-                    Some(_) => write_count(place, prefix.as_deref(), out),
-                    None => write_uuid(ChaCha8Rng::seed_from_u64(place).random(), out),
+                let mut own = fresh.then(|| of_this_run(source, [FRESH | u64::from(source.lane), place]));
+                match (prefix, &mut own) {
+                    (Some(prefix), Some(own)) => write_hex(prefix, 32, own, out),
+                    (None, Some(own)) => write_uuid(own.random(), out),
+                    (Some(_), None) => write_count(place, prefix.as_deref(), out),
+                    (None, None) => write_uuid(ChaCha8Rng::seed_from_u64(place).random(), out),
                 }
             }
             Self::Timestamp => {
@@ -99,19 +108,17 @@ impl Generator {
     }
 }
 
-/// A generator seeded with the run id and the arrival. Four words of each go in, mixed by FNV-1a over the id's bytes, so
-/// that the key has all of the run id's randomness and never repeats within a run.
-fn of_this_run(source: &Source<'_>) -> ChaCha8Rng {
+/// Beyond every flow.
+const FRESH: u64 = 1 << 63;
+
+/// A generator seeded with the run id and two words. The id's bytes go in twice, mixed by FNV-1a, so that what comes out
+/// has all of the run id's randomness and never repeats within a run.
+fn of_this_run(source: &Source<'_>, own: [u64; 2]) -> ChaCha8Rng {
     let fnv = |start: u64| {
         source.identity.run_id.bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
     };
     let mut seed = [0; 32];
-    let words = [
-        fnv(0xcbf2_9ce4_8422_2325),
-        fnv(0x8422_2325_cbf2_9ce4),
-        u64::from(source.arrival.flow.0),
-        source.arrival.sequence,
-    ];
+    let words = [fnv(0xcbf2_9ce4_8422_2325), fnv(0x8422_2325_cbf2_9ce4), own[0], own[1]];
     for (place, word) in seed.chunks_exact_mut(8).zip(words) {
         place.copy_from_slice(&word.to_le_bytes());
     }

@@ -3,16 +3,26 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::capture::{Captures, FieldId, Record};
+use super::dice::Dice;
 use super::expect::{Answer, Asked, Capture, Expectation, Mismatch, Want, check_pointers};
+use super::generate::Source;
+use super::promise::{Balance, Idempotency, Moves, Promised, Promises};
 use super::same::Kept;
 use super::schema::Output;
-use super::sent::Sent;
+use super::sent::{Sent, Span};
+use super::stake::{Key, Stake};
 use super::template::{AUTO, Ready, Template, TemplateError, generator_of};
+use super::truth::SECOND_LOOK;
+use super::wallet::Amount;
 use super::{Call, OperationId, Reply};
+use crate::arrival::Arrival;
+use crate::time::Moment;
 
 /// A named kind of call, as written in a plan.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,6 +54,15 @@ pub struct Operation {
     /// wrong one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub must_find: bool,
+    /// The key that makes two calls one deed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency: Option<Idempotency>,
+    /// What each call that happens does to an account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moves: Option<Moves>,
+    /// Where each ok answer says what an account holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Balance>,
 }
 
 impl Operation {
@@ -79,11 +98,12 @@ pub(super) struct Compiled {
     captures: Vec<Capture>,
     remembers: Vec<(FieldId, usize)>,
     expectations: Vec<Expectation>,
-    noted: Vec<Sent>,
     /// What its results are held to.
     pub(super) output: Option<Output>,
     /// Whether its arguments wait for the tool's input schema.
     pub(super) is_open: bool,
+    pub(super) noted: Vec<Sent>,
+    pub(super) promises: Promises,
 }
 
 impl Compiled {
@@ -117,9 +137,14 @@ impl Compiled {
                 Err(why) => faults.push(why),
             }
         }
+        let Operation { arguments, idempotency, moves, balance, .. } = operation;
+        let (idempotency, moves, balance) = (idempotency.as_ref(), moves.as_ref(), balance.as_ref());
+        let promised = Promised { arguments, idempotency, moves, balance };
+        let promises = Promises::compile(&promised, &mut notes, &mut faults);
         let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
         let schema = operation.input_schema.as_ref();
-        let ready = Template::compile(&operation.arguments, names, &notes, schema).map_err(|whys| faults.extend(whys)).ok();
+        let ready =
+            Template::compile(&operation.arguments, names, &notes, schema).map_err(|whys| faults.extend(whys)).ok();
         let used: Vec<&String> = ready.iter().flat_map(|r| &r.captured).map(|id| &names[usize::from(id.0)]).collect();
         let needs = needed(&used, operation, all).map_err(|why| faults.push(why)).ok().flatten();
         if let Some(Ready { captured, .. }) = &ready
@@ -132,18 +157,81 @@ impl Compiled {
                 faults.push("must_find: its arguments carry no captured value that could be missed".to_owned());
             }
         }
-        let Some(Ready { template, captured, noted, is_open }) = ready.filter(|_| faults.is_empty()) else { return Err(faults) };
+        let Some(Ready { template, captured, noted, is_open }) = ready.filter(|_| faults.is_empty()) else {
+            return Err(faults);
+        };
         let asked = |name: &&String| all.iter().any(|o| o.name != operation.name && o.asks().contains(name));
         let makes = operation.makes().filter(asked).map(field).collect();
         let needs = captured.first().copied().zip(needs);
         let must_find = operation.must_find;
         let output = operation.output_schema.as_ref().and_then(|schema| Output::new(schema).ok());
-        Ok(Self { template, needs, must_find, makes, captures, remembers, expectations, noted, output, is_open })
+        Ok(Self {
+            template,
+            needs,
+            must_find,
+            makes,
+            captures,
+            remembers,
+            expectations,
+            noted,
+            promises,
+            output,
+            is_open,
+        })
     }
 
     /// Whether no answer needs to be looked at.
     pub(super) const fn asks_nothing(&self) -> bool {
         self.captures.is_empty() && self.expectations.is_empty()
+    }
+
+    /// The record that a call takes, where it needs one.
+    pub(super) fn record(
+        &self,
+        arrival: &Arrival,
+        captures: &Captures,
+        random: &mut ChaCha8Rng,
+        dice: &mut Dice,
+    ) -> Option<Rc<Record>> {
+        let (name, _) = self.needs?;
+        let drawn = captures.draw(name, |count| random.random_range(0..count), dice)?;
+        let is_second = self.must_find && captures.has_missed() && dice.toss(0.5);
+        let second = is_second.then(|| captures.second_look(name, before(arrival))).flatten();
+        Some(Rc::clone(second.unwrap_or(drawn)))
+    }
+
+    /// Makes another body of these arguments; says whether there is one.
+    pub(super) fn alter(&self, source: &mut Source<'_>, arguments: &mut String, spans: &mut [Span]) -> bool {
+        let place = self.promises.key.as_ref().and_then(|key| key.altered(&self.noted));
+        place.is_some_and(|place| self.template.alter(place, source, arguments, spans))
+    }
+
+    /// What is at stake in a call with these arguments, which begins now.
+    pub(super) fn stake(
+        &self,
+        key: Option<Key>,
+        arguments: &str,
+        spans: &[Span],
+        captures: &mut Captures,
+    ) -> Option<Box<Stake>> {
+        let Promises { moves, balance, .. } = &self.promises;
+        if key.is_none() && moves.is_none() && balance.is_none() {
+            return None;
+        }
+        let text = |place: &usize| self.noted.get(*place).map(|sent| sent.text(arguments, spans)).unwrap_or_default();
+        let mut account = |places: &[usize]| captures.wallets.account(places.iter().map(text));
+        let moves = moves.as_ref().and_then(|rule| {
+            let account = account(&rule.account)?;
+            let amount = Amount::parse(&text(&rule.amount)).map(|amount| amount.moved(rule.direction));
+            account.begin(amount);
+            Some((account, amount?.billionths))
+        });
+        let looks = balance.as_ref().and_then(|rule| {
+            let account = account(&rule.account)?;
+            let level = account.level();
+            Some((account, level))
+        });
+        Some(Box::new(Stake { key, moves, looks }))
     }
 
     /// Keeps what an ok answer gave, under each name that some call asks for.
@@ -201,7 +289,9 @@ impl Operation {
             Ok(_) => self.output_schema = Some(output.clone()),
             Err(why) => {
                 let tool = super::schema::shown(&self.tool);
-                return Some(format!("results of {tool} are not held to its output schema, which cannot be used: {why}"));
+                return Some(format!(
+                    "results of {tool} are not held to its output schema, which cannot be used: {why}"
+                ));
             }
         }
         None
@@ -223,6 +313,11 @@ fn holds_auto(value: &Value) -> bool {
         Value::Array(items) => items.iter().any(holds_auto),
         _ => false,
     }
+}
+
+/// Records that were missed before this are looked at again by `arrival`.
+fn before(arrival: &Arrival) -> Moment {
+    Moment::from_nanos(arrival.intended.as_nanos().saturating_sub(SECOND_LOOK.as_nanos() as u64))
 }
 
 fn asked<'a>(arguments: &'a Value, found: &mut Vec<&'a String>) {

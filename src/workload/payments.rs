@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::Operation;
+use super::{Balance, Direction, Idempotency, Moves, Operation};
 
 /// The names of the three operations, which are also the names of their tools.
 pub const NAMES: [&str; 3] = ["create_payment", "verify_payment", "get_wallet_balance"];
 
+const PAYMENT_ID: &str = "/payment_id|/paymentId|/payment/id|/id";
 const AMOUNT: &str = "/amount|/payment/amount";
+const BALANCE: &str = "/balance|/available_balance|/available|/wallet/balance";
 const CURRENCY: &str = "/currency|/payment/currency";
 
 /// The three operations, in the order of [`NAMES`]. A create must name a payment id; a verify must find the payment that it
@@ -36,16 +38,17 @@ pub fn operations() -> Vec<Operation> {
                     "timestamp": {"timestamp": true},
                 },
             }),
-            &[("payment_id", "/payment_id|/paymentId|/payment/id|/id")],
+            &[("payment_id", PAYMENT_ID)],
             &[(AMOUNT, sent("/amount")), (CURRENCY, sent("/currency"))],
         )
-        .remembering(&["amount", "currency"]),
+        .remembering(&["amount", "currency"])
+        .under_a_key(),
         operation(
             NAMES[1],
             json!({"payment_id": {"captured": "payment_id"}}),
             &[],
             &[
-                ("/payment_id|/paymentId|/payment/id|/id", json!({"captured": true})),
+                (PAYMENT_ID, json!({"captured": true})),
                 ("/status|/payment/status", present.clone()),
                 (AMOUNT, captured("amount")),
                 (CURRENCY, captured("currency")),
@@ -57,12 +60,36 @@ pub fn operations() -> Vec<Operation> {
             json!({"customer_id": {"uuid": true}, "currency": currency}),
             &[],
             &[
-                ("/balance|/available_balance|/available|/wallet/balance", present),
+                (BALANCE, present),
                 ("/customer_id|/customerId|/wallet/customer_id", sent("/customer_id")),
                 ("/currency|/wallet/currency", sent("/currency")),
             ],
         ),
     ]
+}
+
+/// How many customers a lane has where balances are checked.
+const CUSTOMERS: u64 = 50;
+
+/// The three operations for a server that moves a customer's balance by each payment: customers come from a pool, and
+/// balances must add up.
+pub fn operations_with_wallets(direction: Direction) -> Vec<Operation> {
+    let account = || vec!["/customer_id".to_owned(), "/currency".to_owned()];
+    let customers = json!({"pool": CUSTOMERS, "fresh": true});
+    let mut all = operations();
+    for (operation, name) in all.iter_mut().zip(NAMES) {
+        match name {
+            "create_payment" => {
+                operation.moves = Some(Moves { account: account(), amount: "/amount".to_owned(), direction });
+            }
+            "get_wallet_balance" => {
+                operation.balance = Some(Balance { account: account(), value: BALANCE.to_owned() });
+            }
+            _ => continue,
+        }
+        operation.arguments["customer_id"].clone_from(&customers);
+    }
+    all
 }
 
 /// Takes out of built-in operations what others, put in their place, give no ground for: what is sent or remembered there
@@ -87,6 +114,16 @@ pub fn fit(operation: &mut Operation, makes: &[String]) {
 impl Operation {
     fn remembering(mut self, fields: &[&str]) -> Self {
         self.remember = fields.iter().map(|field| ((*field).to_owned(), format!("/{field}"))).collect();
+        self
+    }
+
+    fn under_a_key(mut self) -> Self {
+        self.idempotency = Some(Idempotency {
+            key: "/idempotency_key".to_owned(),
+            id: PAYMENT_ID.to_owned(),
+            alter: Some("/amount".to_owned()),
+            replayed: Some("/replayed|/idempotent_replayed|/idempotent_replay|/is_replay".to_owned()),
+        });
         self
     }
 
@@ -126,11 +163,11 @@ mod tests {
     #[test]
     fn a_create_has_every_field_in_its_range() {
         let mut workload = only(0);
-        let captures = workload.captures();
+        let mut captures = workload.captures();
         for sequence in 0..100 {
             let arrival = Arrival { flow: FlowId(0), sequence, intended: Moment::ZERO };
             let choice = workload.choose(&arrival, &captures);
-            let value: Value = serde_json::from_str(&workload.call(&arrival, choice, &captures).arguments).unwrap();
+            let value: Value = serde_json::from_str(&workload.call(&arrival, choice, &mut captures).arguments).unwrap();
             assert!((10.0..=1000.0).contains(&value["amount"].as_f64().unwrap()));
             assert!(["USD", "EUR", "GBP", "INR", "JPY"].contains(&value["currency"].as_str().unwrap()));
             assert!(["card", "bank_transfer", "wallet", "upi"].contains(&value["method"].as_str().unwrap()));
@@ -167,7 +204,7 @@ mod tests {
             let mut captures = workload.captures();
             let arrival = Arrival { flow: FlowId(0), sequence: 0, intended: Moment::ZERO };
             let choice = workload.choose(&arrival, &captures);
-            let call = workload.call(&arrival, choice, &captures);
+            let call = workload.call(&arrival, choice, &mut captures);
             let sent: Value = serde_json::from_str(&call.arguments).unwrap();
             let mut reply = Reply {
                 outcome: Outcome::Ok,

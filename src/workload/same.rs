@@ -1,5 +1,7 @@
 //! Whether two values mean the same: texts letter by letter, money as decimal numbers.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 /// Amounts that differ by less are the same amount: what a server's floating point adds is no money.
@@ -24,11 +26,7 @@ impl Kept {
 
     /// A value of a call's arguments, as JSON.
     pub(super) fn sent(json: &str) -> Self {
-        match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-            Some(plain) if !plain.contains('\\') => Self { text: plain.into(), is_number: false },
-            Some(_) => Self { text: serde_json::from_str(json).unwrap_or_default(), is_number: false },
-            None => Self { text: json.into(), is_number: json.starts_with(|c: char| c == '-' || c.is_ascii_digit()) },
-        }
+        Self { text: said(json).into(), is_number: json.starts_with(|c: char| c == '-' || c.is_ascii_digit()) }
     }
 
     /// Whether it is an amount or a currency rather than somebody's name or id.
@@ -52,6 +50,15 @@ impl Kept {
             Value::Bool(found) => *self.text == *found.to_string(),
             _ => false,
         }
+    }
+}
+
+/// A value of a call's arguments, as JSON, without quotes.
+pub(super) fn said(json: &str) -> Cow<'_, str> {
+    match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(plain) if !plain.contains('\\') => Cow::Borrowed(plain),
+        Some(_) => Cow::Owned(serde_json::from_str(json).unwrap_or_default()),
+        None => Cow::Borrowed(json),
     }
 }
 

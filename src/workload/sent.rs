@@ -1,8 +1,10 @@
 //! What a call sends that somebody wants to know later: found in the arguments as they are written, and as rendered.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
-use super::same::Kept;
+use super::same::{Kept, said};
 use super::template::generator_of;
 
 /// Where a noted value stands in rendered arguments.
@@ -26,6 +28,17 @@ impl Sent {
                 Kept::sent(arguments.get(from as usize..to as usize).unwrap_or_default())
             }
             Self::Constant(kept) => kept.clone(),
+        }
+    }
+
+    /// The same as text.
+    pub(super) fn text<'a>(&'a self, arguments: &'a str, spans: &[Span]) -> Cow<'a, str> {
+        match self {
+            Self::Span(place) => {
+                let (from, to) = spans.get(*place).copied().unwrap_or_default();
+                said(arguments.get(from as usize..to as usize).unwrap_or_default())
+            }
+            Self::Constant(kept) => Cow::Borrowed(&kept.text),
         }
     }
 }

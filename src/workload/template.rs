@@ -61,7 +61,7 @@ const GENERATORS: [(&str, &[&str]); 14] = [
     ("counter", &["prefix"]),
     ("text", &["prefix"]),
     ("unique", &["prefix"]),
-    ("pool", &["prefix"]),
+    ("pool", &["prefix", "fresh"]),
     ("timestamp", &[]),
     ("run_id", &[]),
     ("captured", &[]),
@@ -123,6 +123,40 @@ impl Template {
             }
         }
         (out, spans)
+    }
+
+    /// Puts another value of its own generator, one that is not equal, in the place of the noted one; says whether there
+    /// was one.
+    pub(super) fn alter(
+        &self,
+        place: usize,
+        source: &mut Source<'_>,
+        arguments: &mut String,
+        spans: &mut [Span],
+    ) -> bool {
+        const THROWS: u32 = 8;
+        let noted = |piece: &Piece| match piece {
+            Piece::Noted(generator, noted) if *noted == place => Some(generator.clone()),
+            _ => None,
+        };
+        let Some(generator) = self.pieces.iter().find_map(noted) else { return false };
+        let Some(&(from, to)) = spans.get(place) else { return false };
+        let old = from as usize..to as usize;
+        for _ in 0..THROWS {
+            let mut other = String::new();
+            generator.write(source, &mut other);
+            if arguments.get(old.clone()) == Some(&other) {
+                continue;
+            }
+            arguments.replace_range(old, &other);
+            let end = from + other.len() as u32;
+            for span in spans.iter_mut().filter(|span| span.0 >= to) {
+                *span = (span.0 + end - to, span.1 + end - to);
+            }
+            spans[place] = (from, end);
+            return true;
+        }
+        false
     }
 }
 
@@ -254,7 +288,7 @@ impl Compiler<'_> {
             "counter" => Generator::Counter { first: count(kind, value, 0, u64::MAX)?, prefix },
             "text" => Generator::Text { digits: count(kind, value, 1, 65_536)? as usize, prefix: opened() },
             "unique" => Generator::Unique { digits: count(kind, value, 16, 256)? as usize, prefix: opened() },
-            "pool" => Generator::Pool { size: count(kind, value, 1, u64::MAX)?, prefix },
+            "pool" => Generator::Pool { size: count(kind, value, 1, u64::MAX)?, prefix, fresh: fresh(table)? },
             _ => {
                 let name = value.as_str().ok_or_else(|| format!("captured {value} is not a capture's name"))?;
                 let field = self.names.binary_search_by(|known| known.as_str().cmp(name)).map_err(|_| {
@@ -330,6 +364,14 @@ fn decimals(table: &Map<String, Value>) -> Result<u8, String> {
     }
 }
 
+fn fresh(table: &Map<String, Value>) -> Result<bool, String> {
+    match table.get("fresh") {
+        None => Ok(false),
+        Some(Value::Bool(fresh)) => Ok(*fresh),
+        Some(other) => Err(format!("fresh {other} is not true or false")),
+    }
+}
+
 fn uniform(value: &Value, decimals: u8) -> Result<Generator, String> {
     let bounds: Vec<f64> = value.as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
     match bounds[..] {
@@ -379,7 +421,7 @@ mod tests {
         let kept = Kept { text: "a\"b".into(), is_number: false };
         let record = Record { fields: vec![(FieldId(0), kept)], ..Record::default() };
         let mut source =
-            Source { random: &mut random, arrival: &arrival, identity: &identity, captured: Some(&record) };
+            Source { random: &mut random, arrival: &arrival, identity: &identity, lane: 0, captured: Some(&record) };
         serde_json::from_str(&template.render(&mut source).0).unwrap()
     }
 
@@ -469,7 +511,8 @@ mod tests {
         let identity = RunIdentity { run_id: "r".into(), started_unix_ms: 0 };
         let arrival = Arrival { flow: FlowId(0), sequence: 3, intended: Moment::ZERO };
         let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut source = Source { random: &mut random, arrival: &arrival, identity: &identity, captured: None };
+        let mut source =
+            Source { random: &mut random, arrival: &arrival, identity: &identity, lane: 0, captured: None };
         let (text, spans) = ready.template.render(&mut source);
         let value: Value = serde_json::from_str(&text).unwrap();
         for (sent, pointer) in ready.noted.iter().zip(["/b/c", "/a/0", "/a/1"]) {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::capture::{Captures, FieldId, Missed, Record, Sight};
 use super::expect::{Answer, Mismatch};
+use super::stake::{Probed, Resolved};
 use super::{Call, ConnectionId, Failure, Reply};
 use crate::arrival::Arrival;
-use crate::outcome::{Outcome, Violation};
+use crate::outcome::{Outcome, Probe, Violation};
 use crate::time::Moment;
 
 /// A record that a read missed is looked at again after this long: what is not found then either is lost.
@@ -22,6 +23,14 @@ const STATUS: &str = "/status|/payment/status|/state|/payment/state|/error/code|
 pub struct Lesson {
     /// The call read an acknowledged write.
     pub read: Option<Read>,
+    /// The call used a key again, and what came of that.
+    pub probe: Option<(Probe, Probed)>,
+    /// The call ended in a way that does not say whether it happened, though that matters.
+    pub is_unresolved: bool,
+    /// What the reply says of an earlier call, or of this one, that had ended so.
+    pub resolved: Option<Resolved>,
+    /// The call read a balance that was held against what is known of its account.
+    pub balance: bool,
     /// Promises that are known to be broken now, by this reply or by earlier ones that it explains.
     pub findings: Vec<Finding>,
 }
@@ -82,6 +91,8 @@ pub(super) struct Scene<'a> {
 impl Scene<'_> {
     /// Evidence of what was expected and what was said.
     pub(super) fn evidence(&self, expected: &str, said: &str) -> Evidence {
+        let key = self.call.ties.stake.as_deref().and_then(|stake| stake.key.as_ref());
+        let used = key.filter(|key| key.probe.is_some()).map(|key| &key.story);
         let read = self.read(false);
         Evidence {
             operation: self.call.operation.0,
@@ -92,7 +103,10 @@ impl Scene<'_> {
             expected: cut(expected),
             said: cut(said),
             age: read.map(|read| read.age),
-            elsewhere: read.and_then(|read| read.elsewhere),
+            elsewhere: match used {
+                Some(story) => elsewhere(story.connection.get(), self.reply.connection),
+                None => read.and_then(|read| read.elsewhere),
+            },
         }
     }
 
@@ -139,6 +153,59 @@ pub(super) fn is_missing(answer: &Answer<'_>) -> bool {
     let Some(status) = answer.value(STATUS) else { return false };
     let letters: String = status.text.chars().filter(char::is_ascii_alphabetic).collect();
     ["notfound", "nonexistent", "doesnotexist"].contains(&letters.to_ascii_lowercase().as_str())
+}
+
+/// What has become of a deed, by the status that an answer names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing else is said: it was done.
+    #[default]
+    Done,
+    /// It is to be done yet.
+    Pending,
+    /// It was not done, though the answer is ok on the wire.
+    Refused,
+}
+
+/// What an answer that is ok on the wire says by its status.
+pub(super) fn standing(answer: &Answer<'_>) -> Standing {
+    const REFUSED: [&str; 9] =
+        ["reject", "declin", "fail", "error", "conflict", "duplicate", "invalid", "refuse", "cancel"];
+    const PENDING: [&str; 7] = ["pend", "process", "progress", "queue", "accepted", "created", "initiated"];
+    let Some(status) = answer.value(STATUS) else { return Standing::Done };
+    let status = status.text.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| status.contains(word));
+    match () {
+        () if says(&REFUSED) => Standing::Refused,
+        () if says(&PENDING) => Standing::Pending,
+        () => Standing::Done,
+    }
+}
+
+/// Whether these words say that a call under the same key is under way or was done.
+pub(super) fn says_known(words: &str) -> bool {
+    const KNOWN: [&str; 11] = [
+        "idempoten",
+        "in progress",
+        "in_progress",
+        "being processed",
+        "conflict",
+        "concurrent",
+        "duplicate",
+        "already",
+        "was used",
+        "reused",
+        "http 409",
+    ];
+    let words = words.to_ascii_lowercase();
+    KNOWN.iter().any(|phrase| words.contains(phrase))
+}
+
+/// Whether such words say that it was done, and not that it is still under way.
+pub(super) fn says_done(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    let has = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
+    has(&["already", "duplicate", "was used", "reused"]) && !has(&["progress", "processing", "processed by", "pending"])
 }
 
 /// The words of an answer whose expectations were not met, where they say that there is nothing.

@@ -1,13 +1,14 @@
-//! Whether the payments were true: reads by the age of the write, and each kind of broken promise with its first evidence.
+//! Whether the payments were true: reads by the age of the write, keys used again, what is not resolved, and each kind of
+//! broken promise with its first evidence.
 
 use std::fmt;
 
 use super::super::Report;
-use super::super::humane::{clean, clip, count, counted};
+use super::super::humane::{clean, clip, count, counted, percent};
 use super::page::{Mood, Page};
 use super::table::Table;
-use crate::measure::{AGES, Evidence, Reads, Truth, Violations};
-use crate::outcome::Violation;
+use crate::measure::{AGES, Evidence, Reads, Scope, Truth, Unresolved, Violations};
+use crate::outcome::{Probe, Violation};
 use crate::time::{Moment, format_duration, humane_duration};
 
 /// How much of what was sent and said is shown.
@@ -21,6 +22,12 @@ pub(super) fn truth(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
     }
     page.heading("PAYMENTS TRUTH")?;
     reads(truth, page)?;
+    probes(truth, page)?;
+    if truth.balances > 0 {
+        let balances = count(truth.balances);
+        page.paragraph("  ", &format!("Balances held against the payments that were made: {balances}."))?;
+    }
+    truth.unresolved().iter().try_for_each(|row| unresolved(row, report, page))?;
     if truth.violations().is_empty() {
         return page.paragraph("  ", "No answer broke a promise about money.");
     }
@@ -53,13 +60,78 @@ fn reads(truth: &Truth, page: &mut Page<'_>) -> fmt::Result {
     table.lines().iter().try_for_each(|line| page.line(2, line))
 }
 
+/// Keys that were used again, by how.
+fn probes(truth: &Truth, page: &mut Page<'_>) -> fmt::Result {
+    if truth.probed() == 0 {
+        return Ok(());
+    }
+    let mut table = Table::new(2, &["key used again", "calls", "promise kept", "broken", "unclear"]);
+    for (probe, probes) in Probe::ALL.into_iter().zip(truth.probes) {
+        if probes.ended() > 0 {
+            let counts = [probes.ended(), probes.kept, probes.broken, probes.unclear].map(count);
+            table.row(&[&[how(probe).to_owned()][..], &counts].concat());
+        }
+    }
+    table.lines().iter().try_for_each(|line| page.line(2, line))
+}
+
+const fn how(probe: Probe) -> &'static str {
+    match probe {
+        Probe::Parallel => "in parallel",
+        Probe::Later => "later",
+        Probe::AfterTimeout => "after no answer",
+        Probe::Altered => "with another body",
+    }
+}
+
+/// Between which bounds the error rate of an operation lies, as some of its calls ended without saying what they did.
+fn unresolved(row: &Unresolved, report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
+    let summary = &report.saved.summary;
+    let tally = summary.tally(Scope::Operation(row.operation), None);
+    let ended = tally.ended();
+    if ended == 0 {
+        return Ok(());
+    }
+    // Those in flight at the end may have happened as well.
+    let open = row.calls.saturating_add(tally.abandoned);
+    let errors = ended.saturating_sub(tally.ok());
+    let least = errors.saturating_sub(open).saturating_add(row.not_happened);
+    let most = errors.saturating_sub(row.happened);
+    let share = |count: u64| percent(count as f64 / ended as f64);
+    let name = name_of(row.operation, report);
+    let calls = counted(open, "call");
+    let text = format!(
+        "{name}: {calls} ended without saying whether they happened, so that its error rate is from {} to {}.",
+        share(least),
+        share(most)
+    );
+    page.paragraph("  ", &text)?;
+    let Unresolved { happened, not_happened, done, .. } = *row;
+    if happened.saturating_add(not_happened).saturating_add(done) == 0 {
+        return Ok(());
+    }
+    let unknown = row.unknown().saturating_add(tally.abandoned);
+    let text = format!(
+        "Sent again under their keys: {} had happened; {} had not; {} done by now, by either call; {} unknown.",
+        count(happened),
+        count(not_happened),
+        count(done),
+        count(unknown)
+    );
+    page.paragraph("      ", &text)
+}
+
+fn name_of(operation: u16, report: &Report<'_>) -> String {
+    let operation = report.saved.plan.operations.get(usize::from(operation));
+    operation.map(|operation| clip(&clean(&operation.name), 24)).unwrap_or_default()
+}
+
 fn violated(violations: &Violations, report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
     let Violations { kind, calls, evidence } = violations;
     let text = format!("  {}: {}", counted(*calls, "call"), meaning(*kind));
     page.marked(2, (kind.name(), Mood::Bad), &text)?;
     let Some(first) = evidence.first() else { return Ok(()) };
-    let operation = report.saved.plan.operations.get(usize::from(first.operation));
-    let name = operation.map(|operation| clip(&clean(&operation.name), 24)).unwrap_or_default();
+    let name = name_of(first.operation, report);
     let when = humane_duration(first.intended.since(Moment::ZERO));
     page.paragraph("      first     ", &format!("{name}, {when} into the run{}", circumstances(first)))?;
     for (label, text) in [("sent", &first.sent), ("expected", &first.expected), ("answered", &first.said)] {
@@ -71,7 +143,7 @@ fn violated(violations: &Violations, report: &Report<'_>, page: &mut Page<'_>) -
 fn circumstances(evidence: &Evidence) -> String {
     let age = evidence.age.map(|age| format!(", {} after the acknowledgement", humane_duration(age)));
     let connection = evidence.elsewhere.map(|elsewhere| {
-        if elsewhere { ", over another connection than the write" } else { ", over the connection of the write" }
+        if elsewhere { ", over another connection than the first" } else { ", over the same connection as the first" }
     });
     format!("{}{}", age.unwrap_or_default(), connection.unwrap_or_default())
 }

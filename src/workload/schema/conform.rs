@@ -64,7 +64,8 @@ impl Conform {
             return Ok(Self { validator: options.build(root).map_err(refused)? });
         }
         let all = options.build_map(root).map_err(refused)?;
-        let validator = all.get(&format!("#{at}")).ok_or_else(|| format!("it has no schema at {}", super::shown(at)))?;
+        let validator =
+            all.get(&format!("#{at}")).ok_or_else(|| format!("it has no schema at {}", super::shown(at)))?;
         Ok(Self { validator: validator.clone() })
     }
 

@@ -25,10 +25,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Value, json};
 
+pub(super) use conform::Breach;
 use conform::Conform;
 use document::Document;
 use node::{Nodes, Pen};
-pub(super) use conform::Breach;
 pub(super) use output::Output;
 pub(super) use walk::{Step, place_of};
 
