@@ -1,117 +1,21 @@
-//! What an answer must say, and where to look for it.
-//!
-//! Servers put the same value in different places: `structuredContent`, the result's `_meta`, or JSON inside the text
-//! content. A pointer is tried in each of these, in that order; alternatives are parted by `|`.
+//! What an answer must say, and what is kept of it.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 
-use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::Failure;
+use super::answer::Answer;
 use super::capture::{FieldId, Record};
+use super::pointer::Pointers;
 use super::same::Kept;
-use super::schema::{Breach, Output};
 use super::sent::{Sent, Span};
 use crate::outcome::Violation;
-
-/// The most characters of a group of failures.
-const MOST_GROUP: usize = 120;
-
-/// A tool's result, taken apart once.
-pub(super) struct Answer<'a> {
-    raw: &'a [u8],
-    places: Places<'a>,
-    structured: OnceCell<Option<Value>>,
-    meta: OnceCell<Option<Value>>,
-    texts: OnceCell<Vec<Value>>,
-}
-
-/// The raw JSON of the places where a value may be.
-#[derive(Default, Deserialize)]
-struct Places<'a> {
-    #[serde(borrow, default, rename = "structuredContent")]
-    structured: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "_meta")]
-    meta: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    content: Option<&'a RawValue>,
-}
-
-impl<'a> Answer<'a> {
-    /// Takes the raw `result` apart, each place only when something is looked for in it; what is not there is simply not
-    /// found later.
-    pub(super) fn parse(result: &'a [u8]) -> Self {
-        let places = serde_json::from_slice(result).unwrap_or_default();
-        Self { raw: result, places, structured: OnceCell::new(), meta: OnceCell::new(), texts: OnceCell::new() }
-    }
-
-    /// The first value that is there and not null.
-    fn find(&self, pointers: &str) -> Option<&Value> {
-        pointers.split('|').find_map(|pointer| self.at(pointer))
-    }
-
-    /// The value in the first place that has one there, null being none.
-    fn at(&self, pointer: &str) -> Option<&Value> {
-        let structured = || value_at(self.structured.get_or_init(|| read(self.places.structured)).as_ref()?, pointer);
-        let meta = || value_at(self.meta.get_or_init(|| read(self.places.meta)).as_ref()?, pointer);
-        let texts = || {
-            let texts = self.texts.get_or_init(|| documents(self.places.content));
-            texts.iter().find_map(|text| value_at(text, pointer))
-        };
-        structured().or_else(meta).or_else(texts)
-    }
-
-    /// The value that is there and a text or a number.
-    pub(super) fn value(&self, pointers: &str) -> Option<Kept> {
-        self.find(pointers).and_then(Kept::of)
-    }
-
-    /// Whether its `structuredContent` is what its tool promises.
-    pub(super) fn keeps(&self, output: &Output) -> Result<(), Failure> {
-        output.check(self.places.structured.map(RawValue::get)).map_err(|broken| {
-            let group = match &broken {
-                Breach::Missing => "structuredContent is missing, although the tool has an output schema".to_owned(),
-                Breach::At { rule, why } => format!("breaks its output schema at {rule}: {why}"),
-            };
-            self.failure(group.chars().take(MOST_GROUP).collect())
-        })
-    }
-
-    /// The value that is there and true or false.
-    pub(super) fn flag(&self, pointers: &str) -> Option<bool> {
-        self.find(pointers).and_then(Value::as_bool)
-    }
-
-    /// The result as it came, cut.
-    pub(super) fn failure(&self, group: String) -> Failure {
-        let raw = String::from_utf8_lossy(&self.raw[..self.raw.len().min(300)]);
-        Failure { group, example: raw.chars().take(300).collect() }
-    }
-}
-
-fn value_at<'a>(place: &'a Value, pointer: &str) -> Option<&'a Value> {
-    place.pointer(pointer).filter(|value| !value.is_null())
-}
-
-fn read(raw: Option<&RawValue>) -> Option<Value> {
-    raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
-}
-
-/// The texts of a result's content that are JSON.
-fn documents(content: Option<&RawValue>) -> Vec<Value> {
-    let content = read(content).unwrap_or_default();
-    let texts = content.as_array().into_iter().flatten().filter_map(|part| part.get("text")?.as_str());
-    let documents = texts.filter(|text| text.trim_start().starts_with(['{', '[']));
-    documents.filter_map(|text| serde_json::from_str(text).ok()).collect()
-}
 
 /// One demand on an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Expectation {
-    pub(super) pointers: String,
+    pub(super) pointers: Pointers,
     pub(super) want: Want,
     /// Whether an answer without the value is fine too.
     where_present: bool,
@@ -170,7 +74,7 @@ impl Expectation {
         names: &[String],
         notes: &mut Vec<String>,
     ) -> Result<Self, String> {
-        check_pointers(pointers)?;
+        let compiled = Pointers::parse(pointers)?;
         let wrong = || {
             format!(
                 "expect {pointers} = {want}: give a value, {{ present = true }}, {{ captured = true }}, {{ captured = \"name\" }} or \
@@ -181,7 +85,7 @@ impl Expectation {
             let want = Want::Equals(want.clone());
             return match &want {
                 Want::Equals(Value::Array(_)) => Err(wrong()),
-                _ => Ok(Self { pointers: pointers.to_owned(), want, where_present: false }),
+                _ => Ok(Self { pointers: compiled, want, where_present: false }),
             };
         };
         let where_present = match table.get("where_present") {
@@ -205,12 +109,12 @@ impl Expectation {
             }
             _ => return Err(wrong()),
         };
-        Ok(Self { pointers: pointers.to_owned(), want, where_present })
+        Ok(Self { pointers: compiled, want, where_present })
     }
 
     /// Whether `answer` meets it.
     pub(super) fn check(&self, answer: &Answer<'_>, asked: &Asked<'_>) -> Result<(), Mismatch> {
-        let pointer = first_of(&self.pointers);
+        let pointer = self.pointers.first();
         let field = |field: FieldId| asked.record.and_then(|record| record.get(field));
         let Some(found) = answer.find(&self.pointers) else {
             if self.where_present {
@@ -223,7 +127,7 @@ impl Expectation {
         let (wanted, is_the_id) = match &self.want {
             Want::Present => return Ok(()),
             Want::Equals(value) => {
-                let met = found == value || value.as_str().is_some_and(|text| same_text(found, text));
+                let met = *found == *value || value.as_str().is_some_and(|text| same_text(&found, text));
                 let failure = || answer.failure(format!("{pointer} is not {value}"));
                 let expected = || format!("{pointer} = {value}");
                 return if met {
@@ -238,7 +142,7 @@ impl Expectation {
         };
         // The record's own answer did not say it: then nothing is known that this one could contradict.
         let Some(wanted) = wanted else { return Ok(()) };
-        if wanted.means(found) {
+        if wanted.means(&found) {
             return Ok(());
         }
         let is_money = !is_the_id && wanted.is_about_money();
@@ -257,15 +161,15 @@ impl Expectation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Capture {
     pub(super) id: FieldId,
-    pub(super) pointers: String,
+    pub(super) pointers: Pointers,
 }
 
 impl Capture {
     /// The value to keep.
     pub(super) fn read(&self, answer: &Answer<'_>) -> Result<Kept, Mismatch> {
-        let pointer = first_of(&self.pointers);
+        let pointer = self.pointers.first();
         let (group, is_missing) = match answer.find(&self.pointers) {
-            Some(value) => match Kept::of(value) {
+            Some(value) => match Kept::of(&value) {
                 Some(kept) if (1..=super::capture::LONGEST).contains(&kept.text.len()) => return Ok(kept),
                 _ => (format!("{pointer} is no id"), false),
             },
@@ -273,19 +177,6 @@ impl Capture {
         };
         let expected = format!("{pointer}, to be used later");
         Err(Mismatch { failure: answer.failure(group), violation: None, expected, is_missing })
-    }
-}
-
-/// What a message calls the value: its first alternative.
-fn first_of(pointers: &str) -> &str {
-    pointers.split('|').next().unwrap_or(pointers)
-}
-
-/// Whether each alternative is a JSON pointer below the root.
-pub(super) fn check_pointers(pointers: &str) -> Result<(), String> {
-    match pointers.split('|').find(|pointer| !pointer.starts_with('/')) {
-        None => Ok(()),
-        Some(wrong) => Err(format!("`{wrong}` is not a JSON pointer: write it as /field or /outer/inner")),
     }
 }
 
@@ -342,18 +233,6 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_found_in_structured_content_then_meta_then_text() {
-        let all = r#"{"content":[{"type":"text","text":"{\"id\":\"text\"}"}],"_meta":{"id":"meta"},"structuredContent":{"id":"structured"}}"#;
-        assert_eq!(expect("/id", &json!("structured"), all, None), Ok(()));
-        let two = r#"{"content":[{"type":"text","text":"{\"id\":\"text\"}"}],"_meta":{"id":"meta"}}"#;
-        assert_eq!(expect("/id", &json!("meta"), two, None), Ok(()));
-        let null = r#"{"_meta":{"id":"meta"},"structuredContent":{"id":null}}"#;
-        assert_eq!(expect("/id", &json!("meta"), null, None), Ok(()));
-        let one = r#"{"content":[{"type":"text","text":"Created"},{"type":"text","text":" {\"id\":\"text\"}"}]}"#;
-        assert_eq!(expect("/id", &json!("text"), one, None), Ok(()));
-    }
-
-    #[test]
     fn what_is_missing_null_or_different_is_named() {
         let result = r#"{"structuredContent":{"id":7,"status":null,"amount":"12.50"}}"#;
         assert_eq!(expect("/status", &json!({"present": true}), result, None), Err("/status is missing".into()));
@@ -382,7 +261,7 @@ mod tests {
 
     #[test]
     fn only_a_short_text_or_a_number_is_captured() {
-        let capture = Capture { id: FieldId(0), pointers: "/id".into() };
+        let capture = Capture { id: FieldId(0), pointers: Pointers::parse("/id").unwrap() };
         let read = |id: Value| capture.read(&Answer::parse(json!({"_meta": {"id": id}}).to_string().as_bytes()));
         assert_eq!(read(json!("p1")).unwrap(), Kept { text: "p1".into(), is_number: false });
         assert_eq!(read(json!(12)).unwrap(), Kept { text: "12".into(), is_number: true });

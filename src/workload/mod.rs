@@ -3,6 +3,7 @@
 //! Which operation an arrival calls, and every generated field of its arguments, is a function of (seed, flow, sequence);
 //! captured values come from earlier replies. Nothing here waits, sends or looks at a clock.
 
+mod answer;
 mod call;
 mod capture;
 mod dice;
@@ -12,6 +13,7 @@ mod keys;
 mod mix;
 mod operation;
 pub mod payments;
+mod pointer;
 mod promise;
 mod same;
 mod schema;
@@ -41,8 +43,8 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::arrival::Arrival;
 use crate::outcome::{Outcome, Probe};
+use answer::Answer;
 use dice::Dice;
-use expect::Answer;
 use generate::Source;
 use keys::Story;
 use operation::{Compiled, names};

@@ -8,10 +8,12 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::answer::Answer;
 use super::capture::{Captures, FieldId, Record};
 use super::dice::Dice;
-use super::expect::{Answer, Asked, Capture, Expectation, Mismatch, Want, check_pointers};
+use super::expect::{Asked, Capture, Expectation, Mismatch, Want};
 use super::generate::Source;
+use super::pointer::Pointers;
 use super::promise::{Balance, Idempotency, Moves, Promised, Promises};
 use super::same::Kept;
 use super::schema::Output;
@@ -125,8 +127,8 @@ impl Compiled {
         }
         let mut captures = Vec::new();
         for (name, pointers) in &operation.capture {
-            match check_pointers(pointers) {
-                Ok(()) => captures.push(Capture { id: field(name), pointers: pointers.clone() }),
+            match Pointers::parse(pointers) {
+                Ok(pointers) => captures.push(Capture { id: field(name), pointers }),
                 Err(why) => faults.push(format!("capture {name}: {why}")),
             }
         }

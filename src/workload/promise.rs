@@ -5,7 +5,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::expect::{Answer, check_pointers};
+use super::answer::Answer;
+use super::pointer::Pointers;
 use super::same::Kept;
 use super::sent::{Sent, Walked, walk};
 use super::truth::{Standing, standing};
@@ -95,8 +96,8 @@ pub(super) struct Promises {
 
 #[derive(Clone, Debug)]
 pub(super) struct KeyRule {
-    id: String,
-    replayed: Option<String>,
+    id: Pointers,
+    replayed: Option<Pointers>,
     pub(super) alter: Option<usize>,
 }
 
@@ -110,7 +111,7 @@ pub(super) struct MoveRule {
 #[derive(Clone, Debug)]
 pub(super) struct BalanceRule {
     pub(super) account: Vec<usize>,
-    value: String,
+    value: Pointers,
 }
 
 /// What an ok answer told about the promises.
@@ -138,11 +139,10 @@ impl Promises {
             for pointer in std::iter::once(key).chain(alter) {
                 faults.extend(generated(promised.arguments, pointer).err().map(|why| format!("idempotency: {why}")));
             }
-            for pointers in std::iter::once(id).chain(replayed) {
-                faults.extend(check_pointers(pointers).err().map(|why| format!("idempotency: {why}")));
-            }
+            let id = read("idempotency", id, faults);
+            let replayed = replayed.as_ref().and_then(|replayed| read("idempotency", replayed, faults));
             let alter = alter.as_ref().map(&mut note);
-            found.key = Some(KeyRule { id: id.clone(), replayed: replayed.clone(), alter });
+            found.key = id.map(|id| KeyRule { id, replayed, alter });
         }
         if let Some(Moves { account, amount, direction }) = promised.moves {
             faults.extend(named("moves", account));
@@ -151,9 +151,8 @@ impl Promises {
         }
         if let Some(Balance { account, value }) = promised.balance {
             faults.extend(named("balance", account));
-            faults.extend(check_pointers(value).err().map(|why| format!("balance: {why}")));
-            found.balance =
-                Some(BalanceRule { account: account.iter().map(&mut note).collect(), value: value.clone() });
+            let account = account.iter().map(&mut note).collect();
+            found.balance = read("balance", value, faults).map(|value| BalanceRule { account, value });
         }
         found
     }
@@ -163,7 +162,7 @@ impl Promises {
         let key = self.key.as_ref();
         Told {
             made: key.and_then(|key| answer.value(&key.id)),
-            replayed: key.and_then(|key| answer.flag(key.replayed.as_deref()?)),
+            replayed: key.and_then(|key| answer.flag(key.replayed.as_ref()?)),
             balance: self.balance.as_ref().and_then(|balance| answer.value(&balance.value)),
             standing: if key.is_some() || self.moves.is_some() { standing(answer) } else { Standing::Done },
         }
@@ -178,6 +177,11 @@ impl KeyRule {
             Sent::Constant(_) => None,
         }
     }
+}
+
+/// Where an answer says something; what is wrong with that is a fault.
+fn read(what: &str, pointers: &str, faults: &mut Vec<String>) -> Option<Pointers> {
+    Pointers::parse(pointers).map_err(|why| faults.push(format!("{what}: {why}"))).ok()
 }
 
 fn named(what: &str, account: &[String]) -> Option<String> {

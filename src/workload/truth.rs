@@ -1,10 +1,13 @@
 //! What a reply teaches of the truth: whether what was acknowledged is found, and the evidence of each broken promise.
 
 use std::rc::Rc;
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use super::answer::Answer;
 use super::capture::{Captures, FieldId, Missed, Record, Sight};
-use super::expect::{Answer, Mismatch};
+use super::expect::Mismatch;
+use super::pointer::Pointers;
 use super::stake::{Probed, Resolved};
 use super::{Call, ConnectionId, Failure, Reply};
 use crate::arrival::Arrival;
@@ -16,7 +19,10 @@ pub(super) const SECOND_LOOK: Duration = Duration::from_secs(1);
 /// So much of what was sent and said is kept as evidence, in characters.
 const EVIDENCE_CHARS: usize = 400;
 /// Where answers say what has become of something.
-const STATUS: &str = "/status|/payment/status|/state|/payment/state|/error/code|/error";
+static STATUS: LazyLock<Pointers> = LazyLock::new(|| {
+    let known = Pointers::parse("/status|/payment/status|/state|/payment/state|/error/code|/error");
+    known.expect("these are pointers")
+});
 
 /// What a reply teaches beside its outcome.
 #[derive(Debug, Default)]
@@ -150,7 +156,7 @@ pub(super) fn says_missing(words: &str) -> bool {
 
 /// Whether an answer that is ok on the wire says by its status that what it was asked for does not exist.
 pub(super) fn is_missing(answer: &Answer<'_>) -> bool {
-    let Some(status) = answer.value(STATUS) else { return false };
+    let Some(status) = answer.value(&STATUS) else { return false };
     let letters: String = status.text.chars().filter(char::is_ascii_alphabetic).collect();
     ["notfound", "nonexistent", "doesnotexist"].contains(&letters.to_ascii_lowercase().as_str())
 }
@@ -172,7 +178,7 @@ pub(super) fn standing(answer: &Answer<'_>) -> Standing {
     const REFUSED: [&str; 9] =
         ["reject", "declin", "fail", "error", "conflict", "duplicate", "invalid", "refuse", "cancel"];
     const PENDING: [&str; 7] = ["pend", "process", "progress", "queue", "accepted", "created", "initiated"];
-    let Some(status) = answer.value(STATUS) else { return Standing::Done };
+    let Some(status) = answer.value(&STATUS) else { return Standing::Done };
     let status = status.text.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| status.contains(word));
     match () {
