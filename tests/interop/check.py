@@ -218,7 +218,7 @@ def main():
     for name in ("node", "everything", "typescript", "python1", "python2"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--only", default="", help="only servers and steps with this word in their name")
-    parser.add_argument("--at-once", type=int, default=2, help="how many servers at a time")
+    parser.add_argument("--at-once", type=int, default=3, help="how many servers at a time")
     args = parser.parse_args()
     checks = Checks(args)
     groups = []
