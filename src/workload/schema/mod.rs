@@ -112,6 +112,12 @@ impl Shape {
     }
 }
 
+/// Whether all of these texts are JSON that meets a schema; not, where that cannot be told.
+pub(super) fn are_met(schema: &Value, mut texts: impl Iterator<Item = String>) -> bool {
+    let Ok(conform) = Conform::at(schema, "", true) else { return false };
+    texts.all(|text| serde_json::from_str(&text).is_ok_and(|value| conform.check(&value).is_ok()))
+}
+
 /// Words of a schema between backquotes, in one line and at a bounded length.
 pub(super) fn shown(text: &str) -> String {
     format!("`{}`", brief(text))
