@@ -92,7 +92,8 @@ fn a_plan_leaves_one_field_or_all_to_the_schema() {
     );
     std::fs::write(&plan, text).expect("a file");
     Load::flags(&format!("--plan {}", plan.display())).run().exited(0).all_ok(60);
-    let (mine, made): (Vec<Value>, Vec<Value>) = arguments(&server).into_iter().partition(|sent| sent["customer"] == "me");
+    let (mine, made): (Vec<Value>, Vec<Value>) =
+        arguments(&server).into_iter().partition(|sent| sent["customer"] == "me");
     assert!(mine.len() > 10 && made.len() > 10);
     for sent in &mine {
         let sku = sent["lines"][0]["sku"].as_str().expect("a text");
@@ -105,7 +106,10 @@ fn a_plan_leaves_one_field_or_all_to_the_schema() {
 fn what_cannot_be_made_is_refused_before_anything_is_called() {
     for (schema, parts) in [
         (json!({"properties": {"a": {"$ref": "https://example.com/a.json"}}}), ["`work`", "leads out of the schema"]),
-        (json!({"properties": {"a": {"pattern": "(?=x)y"}}}), ["at /properties/a/pattern", "give the arguments yourself"]),
+        (
+            json!({"properties": {"a": {"pattern": "(?=x)y"}}}),
+            ["at /properties/a/pattern", "give the arguments yourself"],
+        ),
         (json!({"properties": {"a": false}, "required": ["a"]}), ["at /properties/a", "nothing is allowed there"]),
         (json!({"type": "array"}), ["at its top", "no type is left"]),
     ] {
@@ -219,7 +223,9 @@ fn a_written_plan_takes_hostile_names_and_words_for_what_they_are() {
     tools.push(json!({"name": "wipe", "annotations": {"destructiveHint": true}}));
     let server = server(Value::from(tools), ok);
     let plan = written(&[&server.url()]);
-    assert!(!plan.contains(['\u{1b}', '\u{202e}', '\r']) && plan.contains("# wipe = 1  # it says that it is destructive"));
+    assert!(
+        !plan.contains(['\u{1b}', '\u{202e}', '\r']) && plan.contains("# wipe = 1  # it says that it is destructive")
+    );
     let loaded = run(&plan);
     loaded.exited(0).all_ok(60);
     assert_eq!(loaded.run.plan.operation_names(), names);

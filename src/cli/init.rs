@@ -68,8 +68,7 @@ pub(super) fn init(args: &InitArgs) -> Result<Exit, Failure> {
         environment::read(|name| std::env::var(name).ok()).map_err(|why| Failure::usage(anyhow!(why)))?;
     let url = target.or(environment.url);
     let is_asked = url.is_some();
-    let draft =
-        Draft { url, connection: args.connection.draft(), protocol: args.protocol, ..Draft::default() };
+    let draft = Draft { url, connection: args.connection.draft(), protocol: args.protocol, ..Draft::default() };
     let plan = draft.check(0, Faults::default()).map_err(Failure::usage)?;
     let text = if is_asked {
         let signals = Signals::listen(Stop::new()).context("failed to listen for signals").map_err(Failure::usage)?;

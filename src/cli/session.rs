@@ -87,10 +87,11 @@ impl Session {
     fn complete(&mut self) -> Result<(), Failure> {
         let Self { connector, negotiated, plan, .. } = self;
         let tools = plan.operations.iter().map(|operation| &*operation.tool);
-        check_tools(negotiated, tools).map_err(|why| failed(Exit::Target, &connector.scrub().text(&why.to_string())))?;
-        let (plan, warnings) = plan.complete(negotiated).map_err(|faults| {
-            Failure::usage(anyhow!(connector.scrub().text(&faults.to_string())))
-        })?;
+        check_tools(negotiated, tools)
+            .map_err(|why| failed(Exit::Target, &connector.scrub().text(&why.to_string())))?;
+        let (plan, warnings) = plan
+            .complete(negotiated)
+            .map_err(|faults| Failure::usage(anyhow!(connector.scrub().text(&faults.to_string()))))?;
         for warning in &warnings {
             tracing::warn!("{warning}");
         }

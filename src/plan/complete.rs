@@ -43,8 +43,7 @@ mod tests {
     use crate::workload::Operation;
 
     fn plan(arguments: serde_json::Value) -> Plan {
-        let operation =
-            Operation { name: "pay".into(), tool: "pay".into(), arguments, ..Operation::default() };
+        let operation = Operation { name: "pay".into(), tool: "pay".into(), arguments, ..Operation::default() };
         let flow = FlowDraft { mix: vec![("pay".into(), 1.0)], ..FlowDraft::default() };
         let draft = Draft { flows: vec![flow], operations: vec![operation], ..Draft::default() };
         draft.check(1, Faults::default()).unwrap()
@@ -77,11 +76,17 @@ mod tests {
     fn what_cannot_be_made_is_a_fault_and_what_cannot_be_checked_a_warning() {
         let remote = json!({"$ref": "https://example.com/x.json"});
         let faults = plan(json!("auto")).complete(&listing(remote.clone(), None)).unwrap_err();
-        assert!(faults.to_string().starts_with("operation `pay`: arguments: the tool's input schema cannot be followed: "));
+        assert!(
+            faults.to_string().starts_with("operation `pay`: arguments: the tool's input schema cannot be followed: ")
+        );
         let nothing = plan(json!("auto")).complete(&Negotiated::default()).unwrap_err();
         assert!(nothing.to_string().contains("give them by --args"), "{nothing}");
-        let unknown = plan(json!({"b": {"auto": true}})).complete(&listing(json!({"type": "object"}), None)).unwrap_err();
-        assert!(unknown.to_string().contains("arguments.b: ") && unknown.to_string().contains("says nothing of `b`"), "{unknown}");
+        let unknown =
+            plan(json!({"b": {"auto": true}})).complete(&listing(json!({"type": "object"}), None)).unwrap_err();
+        assert!(
+            unknown.to_string().contains("arguments.b: ") && unknown.to_string().contains("says nothing of `b`"),
+            "{unknown}"
+        );
         let (plan, warnings) = plan(json!({})).complete(&listing(json!({}), Some(remote))).unwrap();
         assert_eq!(plan.operations[0].output_schema, None);
         assert!(warnings[0].starts_with("results of `pay` are not held to its output schema"), "{warnings:?}");

@@ -80,12 +80,22 @@ impl Workload {
         let compiled = operations.iter().map(|o| Compiled::new(o, operations, &names)).collect::<Result<_, _>>();
         let compiled: Vec<Compiled> = compiled.map_err(|faults| faults.into_iter().next().unwrap_or_default())?;
         if let Some((open, _)) = operations.iter().zip(&compiled).find(|(_, compiled)| compiled.is_open) {
-            let why = "its arguments are to be made from its tool's input schema, which is not known: give them".to_owned();
+            let why =
+                "its arguments are to be made from its tool's input schema, which is not known: give them".to_owned();
             return Err(TemplateError { operation: open.name.clone(), why });
         }
         let operations = compiled;
         let random = ChaCha8Rng::seed_from_u64(seed);
-        Ok(Self { operations, mixes, names: names.len(), identity, seed, random, read_elsewhere: 0.0, check_output: 0.0 })
+        Ok(Self {
+            operations,
+            mixes,
+            names: names.len(),
+            identity,
+            seed,
+            random,
+            read_elsewhere: 0.0,
+            check_output: 0.0,
+        })
     }
 
     /// The same workload, in which this share (0 to 1) of the reads that must find what was acknowledged asks for another

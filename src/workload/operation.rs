@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use super::capture::{Captures, FieldId, Record};
 use super::expect::{Answer, Asked, Capture, Expectation, Mismatch, Want, check_pointers};
+use super::generate::Source;
 use super::same::Kept;
 use super::schema::Output;
 use super::sent::Sent;
 use super::template::{AUTO, Ready, Template, TemplateError, generator_of};
-use super::generate::Source;
 use super::{Call, OperationId, Reply, RunIdentity};
 use crate::arrival::{Arrival, FlowId};
 use crate::time::Moment;
@@ -124,7 +124,8 @@ impl Compiled {
         }
         let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
         let schema = operation.input_schema.as_ref();
-        let ready = Template::compile(&operation.arguments, names, &notes, schema).map_err(|whys| faults.extend(whys)).ok();
+        let ready =
+            Template::compile(&operation.arguments, names, &notes, schema).map_err(|whys| faults.extend(whys)).ok();
         let used: Vec<&String> = ready.iter().flat_map(|r| &r.captured).map(|id| &names[usize::from(id.0)]).collect();
         let needs = needed(&used, operation, all).map_err(|why| faults.push(why)).ok().flatten();
         if let Some(Ready { captured, .. }) = &ready
@@ -137,7 +138,9 @@ impl Compiled {
                 faults.push("must_find: its arguments carry no captured value that could be missed".to_owned());
             }
         }
-        let Some(Ready { template, captured, noted, is_open }) = ready.filter(|_| faults.is_empty()) else { return Err(faults) };
+        let Some(Ready { template, captured, noted, is_open }) = ready.filter(|_| faults.is_empty()) else {
+            return Err(faults);
+        };
         let asked = |name: &&String| all.iter().any(|o| o.name != operation.name && o.asks().contains(name));
         let makes = operation.makes().filter(asked).map(field).collect();
         let needs = captured.first().copied().zip(needs);
@@ -206,7 +209,9 @@ impl Operation {
             Ok(_) => self.output_schema = Some(output.clone()),
             Err(why) => {
                 let tool = super::schema::shown(&self.tool);
-                return Some(format!("results of {tool} are not held to its output schema, which cannot be used: {why}"));
+                return Some(format!(
+                    "results of {tool} are not held to its output schema, which cannot be used: {why}"
+                ));
             }
         }
         None

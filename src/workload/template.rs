@@ -461,6 +461,32 @@ mod tests {
     }
 
     #[test]
+    fn auto_is_made_from_the_schema_of_its_place() {
+        let schema = json!({"type": "object", "properties": {"n": {"type": "integer", "minimum": 5, "maximum": 6},
+            "list": {"type": "array", "items": {"const": "x"}}}, "required": ["n"]});
+        let identity = RunIdentity { run_id: "r".into(), started_unix_ms: 0 };
+        let arrival = Arrival { flow: FlowId(0), sequence: 0, intended: Moment::ZERO };
+        let mut render = |arguments: Value| -> Value {
+            let ready = Template::compile(&arguments, &[], &[], Some(&schema)).unwrap();
+            let mut random = ChaCha8Rng::seed_from_u64(1);
+            let mut source = Source { random: &mut random, arrival: &arrival, identity: &identity, captured: None };
+            serde_json::from_str(&ready.template.render(&mut source).0).unwrap()
+        };
+        assert!([5, 6].contains(&render(json!("auto"))["n"].as_i64().unwrap()));
+        let one = render(json!({"n": 1, "list": ["y", {"auto": true}], "auto": true}));
+        assert_eq!(one, json!({"n": 1, "list": ["y", "x"], "auto": true}), "at the top `auto` is a name");
+        let noted = Template::compile(&json!({"n": {"auto": true}}), &[], &["/n"], Some(&schema)).unwrap();
+        assert_eq!(noted.noted, [Sent::Span(0)]);
+        assert!(Template::compile(&json!({"n": {"auto": true}}), &[], &[], None).unwrap().is_open);
+        let fault = |arguments: Value| Template::compile(&arguments, &[], &[], Some(&schema)).unwrap_err().join("; ");
+        assert!(fault(json!({"m": {"auto": true}})).contains(
+            "arguments.m: the tool's input schema cannot be followed: it says nothing of `m`, but of n, list"
+        ));
+        assert!(fault(json!({"n": {"auto": false}})).contains("arguments.n: auto false is not auto = true"));
+        assert!(fault(json!("automatic")).contains("are not an object"));
+    }
+
+    #[test]
     fn noted_values_are_found_in_what_was_rendered() {
         let arguments =
             json!({"a": [{"text": 4, "prefix": "p"}, 7], "b": {"c": {"uniform": [1.0, 2.0], "decimals": 2}}});

@@ -20,7 +20,8 @@ const UNIQUE_LENGTH: u64 = 37;
 /// schema is more than a table of fields.
 pub(super) fn arguments(schema: &Value) -> Option<String> {
     let members = schema.as_object()?;
-    let plain = ["type", "properties", "required", "additionalProperties", "$defs", "definitions", "title", "description"];
+    let plain =
+        ["type", "properties", "required", "additionalProperties", "$defs", "definitions", "title", "description"];
     let is_plain = |name: &String| plain.contains(&name.as_str()) || name.starts_with(['$', 'x']);
     let none = Map::new();
     let fields = members.get("properties").map_or(Some(&none), Value::as_object)?;

@@ -45,7 +45,10 @@ pub fn starter(plan: &Plan, listed: Option<&Negotiated>) -> String {
     }
     let more = tools.len().saturating_sub(MOST_TOOLS);
     if more > 0 {
-        push(&mut out, format_args!("\n# {more} more tools are not written here: add an [[operation]] for those that you want.\n"));
+        push(
+            &mut out,
+            format_args!("\n# {more} more tools are not written here: add an [[operation]] for those that you want.\n"),
+        );
     }
     if parts.is_empty() {
         out.push_str(EXAMPLE);
@@ -76,7 +79,10 @@ fn push(out: &mut String, line: std::fmt::Arguments<'_>) {
 /// Name, target and run.
 fn head(plan: &Plan, who: Option<&str>, out: &mut String) {
     let name = who.map_or_else(|| "payments".to_owned(), words);
-    push(out, format_args!("# mcpace run --plan THIS_FILE\n\nname = {}\n\n[target]\n", text(&format!("{name} under load"))));
+    push(
+        out,
+        format_args!("# mcpace run --plan THIS_FILE\n\nname = {}\n\n[target]\n", text(&format!("{name} under load"))),
+    );
     push(out, format_args!("url = {}\n", text(&plan.target.to_string())));
     if plan.target.query_values().next().is_some() {
         out.push_str("# What may be a key is masked in the URL: write it in, or give the URL to mcpace run.\n");
@@ -85,7 +91,9 @@ fn head(plan: &Plan, who: Option<&str>, out: &mut String) {
         push(out, format_args!("protocol = {}\n", text(&plan.protocol.to_string())));
     }
     connection(&plan.connection, out);
-    out.push_str("\n[run]\n# Calls in flight at most, and how long each may take.\nconcurrent = 1000\ntimeout = \"10s\"\n");
+    out.push_str(
+        "\n[run]\n# Calls in flight at most, and how long each may take.\nconcurrent = 1000\ntimeout = \"10s\"\n",
+    );
 }
 
 fn connection(connection: &Connection, out: &mut String) {
@@ -100,18 +108,21 @@ fn connection(connection: &Connection, out: &mut String) {
             push(out, format_args!("{name} = {}\n", text(path)));
         }
     }
-    let flags = [
-        ("insecure", connection.insecure),
-        ("http2", connection.http2),
-        ("connect_per_call", connection.per_call),
-    ];
+    let flags =
+        [("insecure", connection.insecure), ("http2", connection.http2), ("connect_per_call", connection.per_call)];
     for (name, _) in flags.iter().filter(|(_, is_on)| *is_on) {
         push(out, format_args!("{name} = true\n"));
     }
     let (given, kept): (Vec<_>, Vec<_>) =
         connection.headers.iter().partition(|header| matches!(header.value, Source::Given(_)));
     for header in given {
-        push(out, format_args!("# The value of header {} is not written here: give it again by --header.\n", words(&header.name)));
+        push(
+            out,
+            format_args!(
+                "# The value of header {} is not written here: give it again by --header.\n",
+                words(&header.name)
+            ),
+        );
     }
     if !kept.is_empty() {
         let pairs: Vec<String> =
@@ -173,7 +184,8 @@ fn parts(tools: &[Tool]) -> Vec<Part<'_>> {
 impl<'a> Part<'a> {
     fn of(tool: &'a Tool, tools: &[Tool]) -> Self {
         let all = payments::operations();
-        let is_built_in = all.iter().any(|operation| operation.name == tool.name && operation.suits(&all, &tool.input_schema));
+        let is_built_in =
+            all.iter().any(|operation| operation.name == tool.name && operation.suits(&all, &tool.input_schema));
         let off = match tool.hints.read_only {
             _ if tool.is_destructive() => Some("it says that it is destructive"),
             Some(false) if !is_built_in => Some("it says that it changes something"),
@@ -203,7 +215,13 @@ impl<'a> Part<'a> {
             push(out, format_args!("# {said}\n"));
         }
         if self.block.is_empty() {
-            push(out, format_args!("# {} is built in, with arguments and with what its answers must say.\n", words(&self.tool.name)));
+            push(
+                out,
+                format_args!(
+                    "# {} is built in, with arguments and with what its answers must say.\n",
+                    words(&self.tool.name)
+                ),
+            );
         }
         out.push_str(&self.block);
     }
@@ -288,7 +306,17 @@ mod tests {
         let plan = taken(&text, &Negotiated::default());
         assert_eq!(plan.operation_names(), payments::NAMES);
         assert_eq!(plan.flows[0].load.to_string(), "10/s for 30s");
-        let (draft, faults) = file::read(&text.replace("# [[op", "[[op").replace("# [operation", "[operation").replace("# name", "name").replace("# expect", "expect").replace("# payment_id", "payment_id").replace("# amount", "amount").replace("# reason", "reason").replace("# note", "note"));
+        let (draft, faults) = file::read(
+            &text
+                .replace("# [[op", "[[op")
+                .replace("# [operation", "[operation")
+                .replace("# name", "name")
+                .replace("# expect", "expect")
+                .replace("# payment_id", "payment_id")
+                .replace("# amount", "amount")
+                .replace("# reason", "reason")
+                .replace("# note", "note"),
+        );
         assert_eq!(faults, Faults::default(), "the example is one");
         assert_eq!(draft.operations[0].name, "refund_payment");
     }
@@ -301,7 +329,12 @@ mod tests {
             tool("writes", object(), Some(false), Some(false)),
             tool("destroys", object(), None, Some(true)),
             tool("silent", object(), None, None),
-            tool("impossible", json!({"properties": {"a": {"$ref": "https://example.com/a"}}, "required": ["a"]}), Some(true), None),
+            tool(
+                "impossible",
+                json!({"properties": {"a": {"$ref": "https://example.com/a"}}, "required": ["a"]}),
+                Some(true),
+                None,
+            ),
         ]);
         let text = starter(&target(), Some(&listed));
         let plan = taken(&text, &listed);
@@ -344,7 +377,20 @@ mod tests {
 
     #[test]
     fn hostile_names_and_words_mean_themselves() {
-        let names = ["main", "a.b", "\"quoted\"", "new\nline", "]]\n[run]", "# x", "ü\u{202e}x", "", "a = 1", "'", "\u{0}", "main"];
+        let names = [
+            "main",
+            "a.b",
+            "\"quoted\"",
+            "new\nline",
+            "]]\n[run]",
+            "# x",
+            "ü\u{202e}x",
+            "",
+            "a = 1",
+            "'",
+            "\u{0}",
+            "main",
+        ];
         let schema = json!({"type": "object", "properties": {"x\n\"]": {"type": "string", "description": "\n[run]\nlanes = 9"}}, "required": ["x\n\"]"]});
         let mut tools: Vec<Tool> = names.iter().map(|name| tool(name, schema.clone(), Some(true), None)).collect();
         for tool in &mut tools {

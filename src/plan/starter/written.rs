@@ -89,7 +89,9 @@ mod tests {
 
     #[test]
     fn texts_and_keys_mean_themselves_whatever_is_in_them() {
-        for plain in ["", "a-b_1", "a b", "\"\"\"", "'''", "a\nb\r\0\u{7f}", "\\u0041", "#[x]", "ü\u{202e}\u{e0041}", "a.b"] {
+        for plain in
+            ["", "a-b_1", "a b", "\"\"\"", "'''", "a\nb\r\0\u{7f}", "\\u0041", "#[x]", "ü\u{202e}\u{e0041}", "a.b"]
+        {
             let line = format!("{} = {}", key(plain), text(plain));
             assert!(!line.contains(['\n', '\r', '\u{202e}']), "{line:?}");
             let (_, faults) = super::super::super::file::read(&line);

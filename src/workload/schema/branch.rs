@@ -15,8 +15,11 @@ impl<'a> Builder<'a> {
         let described = conjunction.all.iter().map(|members| leading(members).len()).max().unwrap_or(0);
         let mut first = Vec::new();
         for index in 0..described {
-            let schemas: Vec<&Value> =
-                conjunction.all.iter().filter_map(|members| leading(members).get(index).or_else(|| rest(members))).collect();
+            let schemas: Vec<&Value> = conjunction
+                .all
+                .iter()
+                .filter_map(|members| leading(members).get(index).or_else(|| rest(members)))
+                .collect();
             let id = self.schemas(&schemas, &place.inside("prefixItems", Some(&index.to_string())));
             first.push(id.map_err(Never::Told)?);
         }
@@ -28,7 +31,11 @@ impl<'a> Builder<'a> {
             least = least.max(conjunction.largest("minContains").unwrap_or(1));
             most = most.min(conjunction.smallest("maxContains").unwrap_or(usize::MAX));
         }
-        let rest = if has_rest { Some(self.schemas(&schemas, &place.inside("items", None)).map_err(Never::Told)?) } else { None };
+        let rest = if has_rest {
+            Some(self.schemas(&schemas, &place.inside("items", None)).map_err(Never::Told)?)
+        } else {
+            None
+        };
         let rest = rest.filter(|id| !matches!(self.node(*id), Node::Never));
         // Nothing stands behind a place where nothing can stand.
         let end = first.iter().position(|id| matches!(self.node(*id), Node::Never));

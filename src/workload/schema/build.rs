@@ -46,9 +46,8 @@ pub(super) fn build<'a>(document: Document<'a>, schemas: &[&'a Value], at: &str)
     let place = Place { at: at.to_owned(), depth: 0 };
     builder.schemas(schemas, &place)?;
     let Builder { nodes, is_certain, contradiction, .. } = builder;
-    let nodes = Nodes::new(nodes).ok_or_else(|| {
-        contradiction.unwrap_or_else(|| format!("{}: what it asks for has no end", shown(at)))
-    })?;
+    let nodes = Nodes::new(nodes)
+        .ok_or_else(|| contradiction.unwrap_or_else(|| format!("{}: what it asks for has no end", shown(at))))?;
     if nodes.smallest() > MOST_SIZE || nodes.lowest() > MOST_DEPTH {
         return Err(format!("{}: the smallest value that meets it is too large or too deep", shown(at)));
     }
@@ -218,7 +217,11 @@ impl<'a> Builder<'a> {
         if !conjunction.all.iter().all(is_plain) {
             self.doubt();
         }
-        if values.is_empty() { Err(Never::Contradiction("no value is left".to_owned())) } else { Ok(Node::Choice(values)) }
+        if values.is_empty() {
+            Err(Never::Contradiction("no value is left".to_owned()))
+        } else {
+            Ok(Node::Choice(values))
+        }
     }
 }
 
@@ -236,7 +239,10 @@ mod tests {
     fn what_nothing_can_meet_is_named_with_its_place() {
         for (schema, why) in [
             (json!({"properties": {"a": false}, "required": ["a"]}), "at /properties/a: nothing is allowed there"),
-            (json!({"type": "string", "minLength": 3, "maxLength": 2}), "at its top: no text has from 3 to 2 characters"),
+            (
+                json!({"type": "string", "minLength": 3, "maxLength": 2}),
+                "at its top: no text has from 3 to 2 characters",
+            ),
             (json!({"type": "integer", "minimum": 1.5, "maximum": 1.6}), "at its top: no number is within its bounds"),
             (json!({"type": "string", "enum": [1]}), "at its top: no value is left"),
             (json!({"allOf": [{"type": "string"}, {"type": "null"}]}), "at its top: no type is left"),

@@ -113,8 +113,20 @@ mod tests {
     fn each_format_keeps_its_lengths() {
         let mut random = ChaCha8Rng::seed_from_u64(1);
         for name in [
-            "uuid", "date", "date-time", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uri", "json-pointer",
-            "relative-json-pointer", "regex", "byte",
+            "uuid",
+            "date",
+            "date-time",
+            "time",
+            "duration",
+            "email",
+            "hostname",
+            "ipv4",
+            "ipv6",
+            "uri",
+            "json-pointer",
+            "relative-json-pointer",
+            "regex",
+            "byte",
         ] {
             let format = Format::named(name).unwrap();
             let (least, most) = format.lengths();

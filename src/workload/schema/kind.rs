@@ -46,8 +46,20 @@ const MEANT: [(Kind, &[&str]); 4] = [
 /// Keywords that say nothing about which values are allowed.
 pub(super) fn is_remark(keyword: &str) -> bool {
     const REMARKS: [&str; 14] = [
-        "title", "description", "$comment", "default", "examples", "example", "deprecated", "readOnly", "writeOnly",
-        "$schema", "$id", "id", "$defs", "definitions",
+        "title",
+        "description",
+        "$comment",
+        "default",
+        "examples",
+        "example",
+        "deprecated",
+        "readOnly",
+        "writeOnly",
+        "$schema",
+        "$id",
+        "id",
+        "$defs",
+        "definitions",
     ];
     REMARKS.contains(&keyword) || keyword.starts_with("x-")
 }
@@ -57,16 +69,16 @@ impl Kinds {
     pub(super) fn of(conjunction: &Conjunction<'_>) -> Result<Self, Never> {
         let mut left = EVERY;
         for types in conjunction.each("type") {
-            left &= Self::named(types).ok_or_else(|| {
-                Never::Refused(format!("{} is no type", super::shown(&types.to_string())))
-            })?;
+            left &= Self::named(types)
+                .ok_or_else(|| Never::Refused(format!("{} is no type", super::shown(&types.to_string()))))?;
         }
         if left == 0 {
             return Err(Never::Contradiction("no type is left".to_owned()));
         }
         let is_open = conjunction.each("type").next().is_none() && !conjunction.has(&["const", "enum"]);
         if is_open {
-            let meant = MEANT.iter().find(|(_, keywords)| conjunction.has(keywords)).map_or(Kind::Text, |(kind, _)| *kind);
+            let meant =
+                MEANT.iter().find(|(_, keywords)| conjunction.has(keywords)).map_or(Kind::Text, |(kind, _)| *kind);
             return Ok(Self(bit(meant)));
         }
         Ok(Self(left))
@@ -89,9 +101,9 @@ impl Kinds {
     /// Each type; of numbers the widest.
     pub(super) fn each(self) -> impl Iterator<Item = Kind> {
         let has = move |kind| self.0 & bit(kind) != 0;
-        ALL.into_iter().map(|(kind, _)| kind).filter(move |kind| {
-            has(*kind) && !(*kind == Kind::Integer && has(Kind::Number))
-        })
+        ALL.into_iter()
+            .map(|(kind, _)| kind)
+            .filter(move |kind| has(*kind) && !(*kind == Kind::Integer && has(Kind::Number)))
     }
 
     /// Whether a value is of one of them.

@@ -25,10 +25,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Value, json};
 
+pub(super) use conform::Breach;
 use conform::Conform;
 use document::Document;
 use node::{Nodes, Pen};
-pub(super) use conform::Breach;
 pub(super) use output::Output;
 pub(super) use walk::{Step, place_of};
 
@@ -78,7 +78,7 @@ impl Shape {
             }
             conform.check(&value).map_err(|breach| match breach {
                 Breach::At { rule, why } => format!("{why} (at {})", brief(&rule)),
-                Breach::Missing => "there is none".to_owned(),
+                Breach::TooDeep | Breach::Missing => "it is too deep to be looked at".to_owned(),
             })
         };
         if built.is_certain && (0..SAMPLES).all(|_| check(&make()).is_ok()) {

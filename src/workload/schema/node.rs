@@ -27,10 +27,18 @@ pub(super) enum Node {
     Choice(Vec<String>),
     Number(Number),
     /// Letters, so many.
-    Letters { least: usize, most: usize },
+    Letters {
+        least: usize,
+        most: usize,
+    },
     Format(Format),
     /// A text after a pattern; and one that is known to have the right length, if others may not.
-    Pattern { pattern: Box<Pattern>, least: usize, most: usize, known: String },
+    Pattern {
+        pattern: Box<Pattern>,
+        least: usize,
+        most: usize,
+        known: String,
+    },
     Array(Array),
     Object(Box<Object>),
     /// One of these.
@@ -145,7 +153,8 @@ impl Nodes {
 
     fn array<R: Rng>(&self, array: &Array, depth: usize, pen: &mut Pen<'_, R>) {
         let inner = depth.saturating_sub(1);
-        let may = pen.room > 0 && array.rest.or(array.first.last().copied()).is_some_and(|item| self.heights[item] < depth);
+        let may =
+            pen.room > 0 && array.rest.or(array.first.last().copied()).is_some_and(|item| self.heights[item] < depth);
         let open = array.first.len().max(array.least.max(1)) + 2;
         let most = if may { array.most.min(open).max(array.least) } else { array.least };
         let mut count = pen.random.random_range(array.least..=most);

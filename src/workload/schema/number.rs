@@ -245,7 +245,10 @@ mod tests {
         assert_eq!(of(true, json!({"exclusiveMinimum": 0.5, "exclusiveMaximum": 3})), ["1", "2"]);
         assert_eq!(of(false, json!({"minimum": 0.1, "maximum": 0.1})), ["0.10"]);
         assert_eq!(of(false, json!({"exclusiveMinimum": 0, "exclusiveMaximum": 0.001})).len(), 9);
-        assert_eq!(of(false, json!({"minimum": -1, "maximum": 0, "multipleOf": 0.25})), ["-0.25", "-0.50", "-0.75", "-1.00", "0.00"]);
+        assert_eq!(
+            of(false, json!({"minimum": -1, "maximum": 0, "multipleOf": 0.25})),
+            ["-0.25", "-0.50", "-0.75", "-1.00", "0.00"]
+        );
         assert_eq!(of(true, json!({"minimum": 1, "maximum": 20, "multipleOf": 7})), ["14", "7"]);
         assert_eq!(of(true, json!({"minimum": 1e18, "maximum": 1e18})), ["1000000000000000000"]);
         let open: Vec<i64> = of(true, json!({})).iter().map(|n| n.parse().unwrap()).collect();

@@ -137,11 +137,8 @@ fn class_of(class: &Class) -> Result<Part, &'static str> {
         Class::Unicode(class) => class.iter().map(|range| (range.start(), range.end())).collect(),
         Class::Bytes(class) => class.iter().map(|range| (char::from(range.start()), char::from(range.end()))).collect(),
     };
-    let printable: Vec<(char, char)> = ranges
-        .iter()
-        .map(|(from, to)| ((*from).max(' '), (*to).min('~')))
-        .filter(|(from, to)| from <= to)
-        .collect();
+    let printable: Vec<(char, char)> =
+        ranges.iter().map(|(from, to)| ((*from).max(' '), (*to).min('~'))).filter(|(from, to)| from <= to).collect();
     let ranges = if printable.is_empty() { ranges } else { printable };
     let count = ranges.iter().map(|(from, to)| *to as u32 - *from as u32 + 1).sum();
     if count == 0 { Err("nothing can match it") } else { Ok(Part::Class(ranges, count)) }

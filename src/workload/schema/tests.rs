@@ -7,15 +7,13 @@ use super::*;
 /// Values of a schema that are all valid; whether they were made part by part.
 fn values(schema: &Value) -> (Vec<Value>, bool) {
     let shape = Shape::of(schema, "", false).unwrap_or_else(|why| panic!("{why}: {schema}"));
-    // Not the one that the program uses: other options, and every format.
-    let validator = jsonschema::options().offline().should_validate_formats(true).build(schema).unwrap();
+    let judge = conform::judge(schema);
     let mut random = ChaCha8Rng::seed_from_u64(7);
     let mut make = || {
         let mut text = String::new();
         shape.write(&mut random, &mut text);
         let value: Value = serde_json::from_str(&text).unwrap_or_else(|why| panic!("{why}: {text}"));
-        let breach = validator.validate(&value).err().map(|error| error.to_string());
-        assert_eq!(breach, None, "{text} of {schema}");
+        assert_eq!(judge(&value), None, "{text} of {schema}");
         value
     };
     ((0..200).map(|_| make()).collect(), matches!(shape.0, Way::Made(_)))
@@ -70,8 +68,25 @@ fn each_keyword_is_met() {
 #[test]
 fn each_format_is_met() {
     for format in [
-        "uuid", "date", "date-time", "time", "duration", "email", "idn-email", "hostname", "idn-hostname", "ipv4", "ipv6", "uri",
-        "uri-reference", "iri", "uri-template", "json-pointer", "relative-json-pointer", "regex", "something-else",
+        "uuid",
+        "date",
+        "date-time",
+        "time",
+        "duration",
+        "email",
+        "idn-email",
+        "hostname",
+        "idn-hostname",
+        "ipv4",
+        "ipv6",
+        "uri",
+        "uri-reference",
+        "iri",
+        "uri-template",
+        "json-pointer",
+        "relative-json-pointer",
+        "regex",
+        "something-else",
     ] {
         let values = made(&json!({"type": "string", "format": format}));
         assert!(values.iter().any(|value| *value != values[0]), "{format}: always {}", values[0]);
@@ -92,7 +107,11 @@ fn what_must_be_looked_at_is_drawn_from_values_that_passed() {
         json!({"type": "string", "pattern": "^a\\b", "maxLength": 3}),
     ] {
         let (values, _) = values(&schema);
-        assert!(values.iter().any(|value| *value != values[0]) || schema["pattern"] == "^a\\b", "{schema}: always {}", values[0]);
+        assert!(
+            values.iter().any(|value| *value != values[0]) || schema["pattern"] == "^a\\b",
+            "{schema}: always {}",
+            values[0]
+        );
     }
 }
 
@@ -198,22 +217,39 @@ fn a_value_is_a_function_of_the_random_words() {
 
 /// A family of schemas, all of which some value meets.
 fn schemas() -> impl Strategy<Value = Value> {
-    let number = (-1000_i64..1000, 0_i64..50, prop::bool::ANY, prop::option::of(1_i64..5)).prop_map(|(low, more, whole, step)| {
-        let kind = if whole { "integer" } else { "number" };
-        let mut schema = json!({"type": kind, "minimum": low, "maximum": low + more + 5});
-        if let Some(step) = step {
-            schema["multipleOf"] = json!(step);
-        }
-        schema
-    });
-    let text = (0_usize..10, 0_usize..10).prop_map(|(least, more)| json!({"type": "string", "minLength": least, "maxLength": least + more}));
-    let pattern = prop::sample::select(vec!["^[a-z]{2,5}$", "^(x|yy)+$", "\\d{3}", "^#[0-9a-fA-F]{6}$", "^[^\\s@]+@[^\\s@]+$"])
-        .prop_map(|pattern| json!({"type": "string", "pattern": pattern}));
-    let format = prop::sample::select(vec!["uuid", "date", "date-time", "email", "uri", "ipv4", "ipv6", "hostname", "time"])
-        .prop_map(|format| json!({"type": "string", "format": format}));
-    let named = prop::collection::vec(prop_oneof![Just(json!(null)), Just(json!(1)), Just(json!("a")), Just(json!([true]))], 1..4)
-        .prop_map(|values| json!({"enum": values}));
-    let leaf = prop_oneof![number, text, pattern, format, named, Just(json!({"type": "boolean"})), Just(json!({"type": ["string", "null"]})), Just(json!({}))];
+    let number = (-1000_i64..1000, 0_i64..50, prop::bool::ANY, prop::option::of(1_i64..5)).prop_map(
+        |(low, more, whole, step)| {
+            let kind = if whole { "integer" } else { "number" };
+            let mut schema = json!({"type": kind, "minimum": low, "maximum": low + more + 5});
+            if let Some(step) = step {
+                schema["multipleOf"] = json!(step);
+            }
+            schema
+        },
+    );
+    let text = (0_usize..10, 0_usize..10)
+        .prop_map(|(least, more)| json!({"type": "string", "minLength": least, "maxLength": least + more}));
+    let pattern =
+        prop::sample::select(vec!["^[a-z]{2,5}$", "^(x|yy)+$", "\\d{3}", "^#[0-9a-fA-F]{6}$", "^[^\\s@]+@[^\\s@]+$"])
+            .prop_map(|pattern| json!({"type": "string", "pattern": pattern}));
+    let format =
+        prop::sample::select(vec!["uuid", "date", "date-time", "email", "uri", "ipv4", "ipv6", "hostname", "time"])
+            .prop_map(|format| json!({"type": "string", "format": format}));
+    let named = prop::collection::vec(
+        prop_oneof![Just(json!(null)), Just(json!(1)), Just(json!("a")), Just(json!([true]))],
+        1..4,
+    )
+    .prop_map(|values| json!({"enum": values}));
+    let leaf = prop_oneof![
+        number,
+        text,
+        pattern,
+        format,
+        named,
+        Just(json!({"type": "boolean"})),
+        Just(json!({"type": ["string", "null"]})),
+        Just(json!({}))
+    ];
     leaf.prop_recursive(4, 40, 5, |inner| {
         let list = (inner.clone(), 0_usize..3, 0_usize..3).prop_map(|(items, least, more)| {
             json!({"type": "array", "items": items, "minItems": least, "maxItems": least + more})
@@ -224,13 +260,19 @@ fn schemas() -> impl Strategy<Value = Value> {
                 fields.into_iter().enumerate().map(|(n, (schema, _))| (format!("f{n}"), schema)).collect();
             json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
         });
-        let map = inner.clone().prop_map(|inner| json!({"type": "object", "additionalProperties": inner, "minProperties": 1}));
+        let map = inner
+            .clone()
+            .prop_map(|inner| json!({"type": "object", "additionalProperties": inner, "minProperties": 1}));
         let any = prop::collection::vec(inner.clone(), 1..4).prop_map(|ways| json!({"anyOf": ways}));
-        let one = (inner.clone(), inner.clone()).prop_map(|(a, b)| json!({"oneOf": [
+        let one = (inner.clone(), inner.clone()).prop_map(|(a, b)| {
+            json!({"oneOf": [
             {"type": "object", "properties": {"kind": {"const": "a"}, "v": a}, "required": ["kind", "v"]},
-            {"type": "object", "properties": {"kind": {"const": "b"}, "v": b}, "required": ["kind"]}]}));
-        let all = (inner.clone(), inner).prop_map(|(a, b)| json!({"allOf": [
-            {"type": "object", "properties": {"a": a}, "required": ["a"]}, {"properties": {"b": b}}]}));
+            {"type": "object", "properties": {"kind": {"const": "b"}, "v": b}, "required": ["kind"]}]})
+        });
+        let all = (inner.clone(), inner).prop_map(|(a, b)| {
+            json!({"allOf": [
+            {"type": "object", "properties": {"a": a}, "required": ["a"]}, {"properties": {"b": b}}]})
+        });
         prop_oneof![list, object, map, any, one, all]
     })
 }

@@ -76,7 +76,10 @@ fn described(members: &Map<String, Value>, step: &Step, known: &mut Vec<String>)
                 return Some(format!("/properties/{}", escaped(name)));
             }
             known.extend(properties.into_iter().flat_map(Map::keys).cloned());
-            members.get("additionalProperties").filter(|schema| schema.is_object()).map(|_| "/additionalProperties".to_owned())
+            members
+                .get("additionalProperties")
+                .filter(|schema| schema.is_object())
+                .map(|_| "/additionalProperties".to_owned())
         }
         Step::Item(place) => {
             let listed = |key: &str| members.get(key).and_then(Value::as_array).is_some_and(|all| all.len() > *place);
@@ -131,7 +134,10 @@ mod tests {
         let place = |steps: &[Step]| place_of(&root, steps);
         assert_eq!(place(&[]), Ok(String::new()));
         assert_eq!(place(&[member("a/b")]), Ok("/properties/a~1b".to_owned()));
-        assert_eq!(place(&[member("id"), member("x")]), Ok("/$defs/base/properties/id/anyOf/1/properties/x".to_owned()));
+        assert_eq!(
+            place(&[member("id"), member("x")]),
+            Ok("/$defs/base/properties/id/anyOf/1/properties/x".to_owned())
+        );
         assert_eq!(place(&[member("list"), Step::Item(0), Step::Item(0)]), Ok("/$defs/item/prefixItems/0".to_owned()));
         assert_eq!(place(&[member("list"), Step::Item(7), Step::Item(3)]), Ok("/$defs/item/items".to_owned()));
         assert_eq!(
