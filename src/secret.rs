@@ -311,7 +311,7 @@ mod tests {
         }
         // The key of a target, as it stands in the URL and as the server reads it.
         let key = self::scrub("abc%2Fdef");
-        assert_eq!(key.text(r#"abc%2Fdef, abc/def, abc\/def"#), "***, ***, ***");
+        assert_eq!(key.text(r"abc%2Fdef, abc/def, abc\/def"), "***, ***, ***");
         // user:pass-word
         let basic = self::scrub("Basic dXNlcjpwYXNzLXdvcmQ=");
         assert_eq!(basic.text("dXNlcjpwYXNzLXdvcmQ= is user:pass-word, pass-word"), "*** is ***, ***");

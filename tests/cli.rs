@@ -128,7 +128,6 @@ fn flags_that_cannot_be_meant_are_refused_with_the_way_out_and_nothing_is_sent()
         ("--timeout 0", &["timeout", "1ms"]),
         ("--duration 1s --warmup 1s", &["warm-up"]),
         ("--judge confident", &["not yet available", "observed"]),
-        ("--tool work --args auto", &["--args auto is not yet available", "JSON object"]),
         ("--tool work --args [1]", &["--args", "not a JSON object"]),
         ("--tool work --args {", &["--args is not JSON"]),
         ("--args {}", &["--tool"]),

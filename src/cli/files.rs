@@ -97,6 +97,21 @@ pub(super) fn write(run: &SavedRun, path: &Path) -> Result<(), FileError> {
     written.map_err(|source| FileError::Write { path: path.to_owned(), source })
 }
 
+/// Writes a text to `path`; over what is there only where that is `wanted`.
+///
+/// # Errors
+///
+/// Where the path cannot be written, or something is there.
+pub(super) fn write_text(text: &str, path: &Path, wanted: bool) -> Result<(), FileError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).create_new(!wanted);
+    let written = options.open(path).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.flush()
+    });
+    written.map_err(|source| FileError::Write { path: path.to_owned(), source })
+}
+
 /// Whether the path stands for an open file of a process, such as `/dev/stdout`, which must not be replaced.
 fn is_of_a_process(path: &Path) -> bool {
     path.starts_with("/dev") || path.starts_with("/proc")

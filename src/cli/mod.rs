@@ -8,6 +8,7 @@ mod environment;
 mod exit;
 mod files;
 mod flags;
+mod init;
 mod limits;
 mod log;
 mod pool;
@@ -39,6 +40,8 @@ struct Cli {
 enum Command {
     /// Drive a target, and end with a report and a verdict.
     Run(Box<flags::RunArgs>),
+    /// Write a plan to begin with, from the target's own tools where one is given.
+    Init(Box<init::InitArgs>),
     /// The same against the bundled payments server, started for the occasion.
     #[cfg(feature = "server")]
     Demo(demo::DemoArgs),
@@ -70,6 +73,7 @@ pub fn main() -> Exit {
     log::start(&cli.log);
     let ended = match cli.command {
         Command::Run(args) => run::run(&args, &cli.log),
+        Command::Init(args) => init::init(&args),
         #[cfg(feature = "server")]
         Command::Demo(args) => demo::demo(&args, &cli.log),
         #[cfg(feature = "server")]

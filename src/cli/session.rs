@@ -37,14 +37,25 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Shakes hands with the plan's target and looks whether it has the plan's tools. Calls none of them.
+    /// Shakes hands with the plan's target, looks whether it has the plan's tools, and opens the sessions that the plan asks
+    /// for. Calls no tool.
     pub(super) fn open(plan: &Plan, signals: &Signals) -> Result<Self, Failure> {
+        let mut session = Self::reach(plan, signals)?;
+        if let Err(why) = session.complete() {
+            session.leave();
+            return Err(why);
+        }
+        session.open_pool(plan, patience(plan), signals)?;
+        Ok(session)
+    }
+
+    /// Shakes hands with the plan's target, and asks for its tools.
+    pub(super) fn reach(plan: &Plan, signals: &Signals) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("failed to start an event loop").map_err(Failure::usage)?;
         let connector = connection::connector(&plan.target, &plan.connection)?;
-        let patience = plan.run.timeout.clamp(LEAST_PATIENCE, MOST_PATIENCE);
         let mut negotiated = runtime.block_on(LocalSet::new().run_until(async {
-            let mut agreement = pin!(driver::negotiate(&connector, plan.protocol, patience));
+            let mut agreement = pin!(driver::negotiate(&connector, plan.protocol, patience(plan)));
             tokio::select! {
                 agreed = &mut agreement => agreed.map_err(|why| failed(Exit::Target, &connector.scrub().text(&why.to_string()))),
                 exit = signals.arrival() => {
@@ -63,14 +74,13 @@ impl Session {
         for warning in &negotiated.warnings {
             tracing::warn!("{warning}");
         }
-        let mut session = Self { runtime, connector, negotiated, pool: Pool::default(), plan: plan.clone() };
-        if let Err(why) = session.complete() {
-            let Self { runtime, connector, negotiated, .. } = &session;
-            runtime.block_on(LocalSet::new().run_until(driver::close_session(connector, negotiated, FAREWELL)));
-            return Err(why);
-        }
-        session.open_pool(plan, patience, signals)?;
-        Ok(session)
+        Ok(Self { runtime, connector, negotiated, pool: Pool::default(), plan: plan.clone() })
+    }
+
+    /// Takes back the handshake, where nothing came of it but what was said.
+    pub(super) fn leave(&self) {
+        let Self { runtime, connector, negotiated, .. } = self;
+        runtime.block_on(LocalSet::new().run_until(driver::close_session(connector, negotiated, FAREWELL)));
     }
 
     /// Looks whether the target has the plan's tools, and takes over what it says of them.
@@ -120,6 +130,11 @@ impl Session {
     pub(super) fn close(&self) -> Vec<SideCall> {
         self.runtime.block_on(LocalSet::new().run_until(self.pool.close(&self.connector, &self.negotiated)))
     }
+}
+
+/// How long the target has for each answer before the run.
+fn patience(plan: &Plan) -> Duration {
+    plan.run.timeout.clamp(LEAST_PATIENCE, MOST_PATIENCE)
 }
 
 fn stopped(exit: Exit) -> Failure {

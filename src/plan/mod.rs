@@ -9,6 +9,7 @@ mod connection;
 mod draft;
 mod file;
 mod sessions;
+mod starter;
 mod truth;
 
 use std::num::NonZeroU32;
@@ -21,6 +22,7 @@ pub use connection::{Connection, ConnectionDraft, Header, Source};
 pub use draft::{Draft, FlowDraft, Load};
 pub use file::read as read_file;
 pub use sessions::{Sessions, UnknownSessions};
+pub use starter::starter;
 pub use truth::{Truth, TruthDraft, parse_share};
 
 use crate::arrival::{Process, Profile};

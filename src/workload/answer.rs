@@ -84,7 +84,9 @@ impl<'a> Answer<'a> {
     pub(super) fn keeps(&self, output: &Output) -> Result<(), Failure> {
         output.check(self.places.structured.map(RawValue::get)).map_err(|broken| {
             let group = match &broken {
-                Breach::Missing => "structuredContent is missing, although the tool has an output schema".to_owned(),
+                Breach::Missing | Breach::TooDeep => {
+                    "structuredContent is missing, although the tool has an output schema".to_owned()
+                }
                 Breach::At { rule, why } => format!("breaks its output schema at {rule}: {why}"),
             };
             self.failure(group.chars().take(MOST_GROUP).collect())

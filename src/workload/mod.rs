@@ -23,6 +23,8 @@ mod stake;
 mod stake_tests;
 mod template;
 #[cfg(test)]
+mod template_tests;
+#[cfg(test)]
 mod tests;
 mod truth;
 mod wallet;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -22,8 +23,8 @@ use super::stake::{Key, Stake};
 use super::template::{AUTO, Ready, Template, TemplateError, generator_of};
 use super::truth::SECOND_LOOK;
 use super::wallet::Amount;
-use super::{Call, OperationId, Reply};
-use crate::arrival::Arrival;
+use super::{Call, OperationId, Reply, RunIdentity};
+use crate::arrival::{Arrival, FlowId};
 use crate::time::Moment;
 
 /// A named kind of call, as written in a plan.
@@ -141,8 +142,8 @@ impl Compiled {
         }
         let Operation { arguments, idempotency, moves, balance, .. } = operation;
         let (idempotency, moves, balance) = (idempotency.as_ref(), moves.as_ref(), balance.as_ref());
-        let promised = Promised { arguments, idempotency, moves, balance };
-        let promises = Promises::compile(&promised, &mut notes, &mut faults);
+        let written = Promised { arguments, idempotency, moves, balance };
+        let promises = Promises::compile(&written, &mut notes, &mut faults);
         let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
         let schema = operation.input_schema.as_ref();
         let ready =
@@ -297,6 +298,30 @@ impl Operation {
             }
         }
         None
+    }
+
+    /// Whether its calls have arguments that meet this input schema, as far as a few of them tell.
+    pub fn suits(&self, all: &[Self], input: &Value) -> bool {
+        const CALLS: u64 = 20;
+        let names = names(all);
+        let Ok(compiled) = Compiled::new(self, all, &names) else { return false };
+        let sample = || Kept { text: "0123456789abcdef".into(), is_number: false };
+        let fields = (0..names.len() as u16).map(|field| (FieldId(field), sample())).collect();
+        let record = Record { fields, ..Record::default() };
+        let identity = RunIdentity { run_id: "0123456789abcdef".to_owned(), started_unix_ms: 0 };
+        let call = |sequence| {
+            let arrival = Arrival { flow: FlowId(0), sequence, intended: Moment::ZERO };
+            let mut random = ChaCha8Rng::seed_from_u64(sequence);
+            let mut source = Source {
+                random: &mut random,
+                arrival: &arrival,
+                identity: &identity,
+                lane: 0,
+                captured: Some(&record),
+            };
+            compiled.template.render(&mut source).0
+        };
+        super::schema::are_met(input, (0..CALLS).map(call))
     }
 
     /// Whether its arguments have a value at this JSON pointer that an answer can be held against.

@@ -65,7 +65,7 @@ impl Shape {
         let object = json!({"type": "object"});
         let wanted: &[&Value] = if as_object { &[schema, &object] } else { &[schema] };
         let built = build::build(document, wanted, at)?;
-        let mut random = ChaCha8Rng::seed_from_u64(0x5c4e_3a);
+        let mut random = ChaCha8Rng::seed_from_u64(0x005c_4e3a);
         let mut make = || {
             let mut text = String::new();
             built.nodes.write(&mut Pen::new(&mut random, &mut text));
@@ -78,7 +78,7 @@ impl Shape {
             }
             conform.check(&value).map_err(|breach| match breach {
                 Breach::At { rule, why } => format!("{why} (at {})", brief(&rule)),
-                Breach::Missing => "there is none".to_owned(),
+                Breach::TooDeep | Breach::Missing => "it is too deep to be looked at".to_owned(),
             })
         };
         if built.is_certain && (0..SAMPLES).all(|_| check(&make()).is_ok()) {
@@ -110,6 +110,12 @@ impl Shape {
             Way::Drawn(values) => out.push_str(&values[random.random_range(0..values.len())]),
         }
     }
+}
+
+/// Whether all of these texts are JSON that meets a schema; not, where that cannot be told.
+pub(super) fn are_met(schema: &Value, mut texts: impl Iterator<Item = String>) -> bool {
+    let Ok(conform) = Conform::at(schema, "", true) else { return false };
+    texts.all(|text| serde_json::from_str(&text).is_ok_and(|value| conform.check(&value).is_ok()))
 }
 
 /// Words of a schema between backquotes, in one line and at a bounded length.
