@@ -14,7 +14,7 @@ use written::{commented, key, text, words};
 /// The most tools that are written out.
 const MOST_TOOLS: usize = 100;
 
-/// What the built-in verify_payment needs of whatever creates payments.
+/// What the built-in `verify_payment` needs of whatever creates payments.
 const CAPTURE: &str = "capture = { payment_id = \"/payment_id|/paymentId|/payment/id|/id\" }\n";
 
 /// What becomes of one tool.

@@ -1,6 +1,8 @@
 //! TOML by hand: keys, texts, values and comments. What a server says is hostile here: nothing of it ends a text, a
 //! comment or a line, or turns the direction of writing.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 /// The most characters of a comment that a server wrote.
@@ -26,7 +28,7 @@ pub(super) fn text(plain: &str) -> String {
             '\t' => quoted.push_str("\\t"),
             c if c.is_control() || is_unseen(c) => {
                 let code = c as u32;
-                quoted.push_str(&if code > 0xffff { format!("\\U{code:08X}") } else { format!("\\u{code:04X}") });
+                let _ = if code > 0xffff { write!(quoted, "\\U{code:08X}") } else { write!(quoted, "\\u{code:04X}") };
             }
             c => quoted.push(c),
         }
