@@ -101,9 +101,9 @@ pub(super) fn notes(summary: &Summary, measured: &Tally) -> Vec<Remark> {
             format!("{} calls ({share}) took the place of others that had no captured value", measured.substituted);
         Remark::new(Subject::Substituted, figure, "a longer warm-up gives the captures time to fill")
     });
-    let probed = summary.truth.probed();
-    let probes = (probed > 0).then(|| {
-        let figure = format!("{probed} of the calls used an idempotency key again, in the place of fresh ones");
+    let again = summary.truth.probed();
+    let probes = (again > 0).then(|| {
+        let figure = format!("{again} of the calls used an idempotency key again, in the place of fresh ones");
         Remark::new(Subject::Probes, figure, "an error that was wanted from such a call counts as ok")
     });
     let warmup = summary.tally(Scope::Total, Some(Phase::Warmup)).outcomes.get(Outcome::NoLocalResource);
