@@ -41,6 +41,7 @@ pub struct LedgerFaults {
 
 /// What the ledger does wrong in one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each slip is drawn for itself, so that all may come together")]
 pub struct Slips {
     /// A known key is ignored.
     pub double_charge: bool,

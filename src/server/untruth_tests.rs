@@ -93,7 +93,7 @@ async fn a_call_of_which_the_reply_is_lost_is_done() {
     let lost = |seed, call| faults.fate(seed, call).fault.is_some();
     let seed = (0..100).find(|seed| lost(*seed, 0) && !lost(*seed, 1)).unwrap();
     for (sessions, replies) in MODES {
-        let server = served(Settings { sessions, replies, faults, seed, ..Settings::default() }).await;
+        let server = served(Settings { sessions, replies, seed, faults, ..Settings::default() }).await;
         let mut client = Client::initialized(server.listening.address, REVISIONS[0]).await;
         let params = json!({"name": "create_payment", "arguments": an_order("k")});
         let call = json!({"jsonrpc": "2.0", "id": 8, "method": "tools/call", "params": params});

@@ -162,20 +162,17 @@ impl Workload {
         let Self { operations, mixes, identity, random, seed, read_elsewhere, lane, probe_share, .. } = self;
         let compiled = &operations[usize::from(choice.operation.0)];
         let mut dice = Dice::new(*seed, arrival.flow.0, arrival.sequence);
-        let (first, record, written) = match &probe {
-            Some((_, story)) => {
-                random.set_stream(u64::from(story.first.flow.0));
-                random.set_word_pos(story.words);
-                (story.first, story.record.clone(), story.connection.get())
-            }
-            None => {
-                let random = Self::seek(random, arrival);
-                // The word that chose the operation is spent, here as there.
-                mixes[usize::from(arrival.flow.0)].pick(random);
-                let record = compiled.record(arrival, captures, random, &mut dice);
-                let written = record.as_ref().and_then(|record| record.connection);
-                (*arrival, record, written)
-            }
+        let (first, record, written) = if let Some((_, story)) = &probe {
+            random.set_stream(u64::from(story.first.flow.0));
+            random.set_word_pos(story.words);
+            (story.first, story.record.clone(), story.connection.get())
+        } else {
+            let random = Self::seek(random, arrival);
+            // The word that chose the operation is spent, here as there.
+            mixes[usize::from(arrival.flow.0)].pick(random);
+            let record = compiled.record(arrival, captures, random, &mut dice);
+            let written = record.as_ref().and_then(|record| record.connection);
+            (*arrival, record, written)
         };
         let goes_elsewhere = (compiled.must_find || probe.is_some()) && dice.toss(*read_elsewhere);
         let avoid = written.filter(|_| goes_elsewhere);

@@ -140,10 +140,12 @@ impl Compiled {
                 Err(why) => faults.push(why),
             }
         }
+        // Whoever answers for another one also answers another amount, which is not what is wrong then.
+        expectations.sort_by_key(|expectation| expectation.want != Want::Captured);
         let Operation { arguments, idempotency, moves, balance, .. } = operation;
         let (idempotency, moves, balance) = (idempotency.as_ref(), moves.as_ref(), balance.as_ref());
-        let written = Promised { arguments, idempotency, moves, balance };
-        let promises = Promises::compile(&written, &mut notes, &mut faults);
+        let as_written = Promised { arguments, idempotency, moves, balance };
+        let promises = Promises::compile(&as_written, &mut notes, &mut faults);
         let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
         let schema = operation.input_schema.as_ref();
         let ready =

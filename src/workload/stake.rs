@@ -83,11 +83,12 @@ fn status(reply: &Reply) -> Option<&str> {
 
 fn end_of(reply: &Reply, told: &Told) -> End {
     let is_refusal = match reply.outcome {
+        _ if reply.stamps.sent.is_none() && !reply.outcome.is_complete_reply() => return End::Unsent,
         Outcome::Ok | Outcome::WrongAnswer if told.standing == Standing::Refused => return End::Refused,
         Outcome::Ok | Outcome::WrongAnswer if told.made.is_some() => return End::Made,
         Outcome::ToolError | Outcome::RpcError => true,
         Outcome::HttpError => status(reply).is_some_and(|code| ["400", "409", "422", "423", "425"].contains(&code)),
-        _ => reply.stamps.sent.is_none() && return End::Unsent,
+        _ => false,
     };
     let words = reply.failure.as_deref().map_or("", |failure| &*failure.example);
     match is_refusal {

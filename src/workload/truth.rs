@@ -137,7 +137,11 @@ fn cut(text: &str) -> String {
 
 /// Whether these words say that something does not exist, and not that something else went wrong.
 pub(super) fn says_missing(words: &str) -> bool {
-    const MISSING: [&str; 10] = [
+    const MISSING: [&str; 14] = [
+        "no payment",
+        "no transaction",
+        "no record",
+        "never made",
         "not found",
         "not_found",
         "notfound",
@@ -305,6 +309,7 @@ mod tests {
             "Payment pay_1 not found",
             "payment pay_1 is not known: it was never made here, or is too old",
             "No such payment: pay_1",
+            "no payment pay_1 is known: it was never made here, or is too old",
             "Unknown payment_id",
             "payment 7 does not exist",
         ] {

@@ -17,8 +17,9 @@ use super::promise::Direction;
 const ACCOUNTS: usize = 10_000;
 /// Amounts are counted in billionths.
 const DECIMALS: usize = 9;
-/// Balances that differ by less are the same: half a hundredth, or less where amounts have more decimals.
-const SLACK: i128 = 5_000_000;
+/// A balance may be off by this, for what floating point adds: a quarter of a hundredth, or less where amounts have more
+/// decimals. Two that differ by a hundredth are then still different.
+const SLACK: i128 = 2_500_000;
 /// The longest whole part of an amount, in digits: sums of any number of these fit.
 const LONGEST: usize = 18;
 
@@ -54,10 +55,10 @@ impl Amount {
         }
     }
 
-    /// Half of its last decimal, where that is less than half a hundredth.
+    /// A quarter of its last decimal, where that is less than a quarter of a hundredth.
     const fn slack(self) -> i128 {
-        let half = 10_i128.pow((DECIMALS - self.decimals) as u32) / 2;
-        if half < SLACK { half } else { SLACK }
+        let quarter = 10_i128.pow((DECIMALS - self.decimals) as u32) / 4;
+        if quarter < SLACK { quarter } else { SLACK }
     }
 }
 
@@ -217,7 +218,7 @@ mod tests {
         }
         assert_eq!(
             ["5", "5.5", "5.55", "5.555"].map(|text| Amount::parse(text).unwrap().slack()),
-            [SLACK, SLACK, SLACK, 500_000]
+            [SLACK, SLACK, SLACK, 250_000]
         );
     }
 
@@ -234,7 +235,7 @@ mod tests {
         let slack = SLACK;
         let wanted = (money("110") - slack, money("110") + slack);
         assert_eq!(account.read(account.level(), money("100")), Err(wanted));
-        assert_eq!(account.read(account.level(), money("110.004")), Ok(()));
+        assert_eq!(account.read(account.level(), money("110.002")), Ok(()));
     }
 
     #[test]
@@ -244,6 +245,7 @@ mod tests {
         assert!(read("100") && !read("101") && read("100"), "one wrong answer is one");
         assert!(!read("90") && read("90") && read("90"), "a loss is one, however often it is seen");
         assert!(!read("1") && !read("2"), "each is another");
+        assert!(read("2") && !read("2.01"), "a hundredth is one");
     }
 
     #[test]
