@@ -1,7 +1,10 @@
 //! What a server that means no good may do on the wire, and that each of it ends in an outcome, in time and within bounds.
 
+use std::task::Poll;
+
 use super::contract::{ID, JSON, OK, call, driver_to, impatient, limits, send, session};
 use super::scripted::{Scripted, Step, events, events_head, http, id_of, run};
+use super::turn::PART;
 use super::{Connector, Credentials, Driver, Limits, McpDriver, Options};
 use crate::mcp::{EXAMPLE_CHARS, GROUP_CHARS, Negotiated};
 use crate::outcome::Outcome;
@@ -34,6 +37,10 @@ fn check(table: Vec<(Vec<Step>, Outcome, &str)>) {
         let text = format!("{steps:?}").chars().take(300).collect::<String>();
         assert_eq!(ended(steps, limits(), 200_000), (outcome, group.to_owned()), "{text}");
     }
+}
+
+fn in_chunk(text: &str) -> String {
+    format!("{:x}\r\n{text}\r\n", text.len())
 }
 
 fn chunked(body: &str) -> Vec<u8> {
@@ -95,7 +102,11 @@ fn heads_without_end_and_of_odd_kinds_are_refused() {
             Outcome::InvalidReply,
             "not HTTP: message head is too large",
         ),
-        (vec![send("HTTP/1.1 200 "), Step::Forever(vec![b'a'; 1000])], Outcome::InvalidReply, "not HTTP: message head is too large"),
+        (
+            vec![send("HTTP/1.1 200 "), Step::Forever(vec![b'a'; 1000])],
+            Outcome::InvalidReply,
+            "not HTTP: message head is too large",
+        ),
         (vec![Step::Forever(vec![0; 1000])], Outcome::InvalidReply, "not HTTP: invalid HTTP version parsed"),
         (
             vec![send(format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(200)))],
@@ -125,7 +136,11 @@ fn lengths_that_lie_are_found_out() {
         (vec![of("-1", OK)], Outcome::InvalidReply, "not HTTP: invalid content-length parsed"),
         (vec![of("1, 2", OK)], Outcome::InvalidReply, "not HTTP: invalid content-length parsed"),
         (vec![of("99999999999999999999999", OK)], Outcome::InvalidReply, "not HTTP: invalid content-length parsed"),
-        (vec![of("18446744073709551615", ""), Step::Close], Outcome::InvalidReply, "not HTTP: message head is too large"),
+        (
+            vec![of("18446744073709551615", ""), Step::Close],
+            Outcome::InvalidReply,
+            "not HTTP: message head is too large",
+        ),
     ]);
 }
 
@@ -136,17 +151,29 @@ fn chunks_that_are_none_and_trailers_are_read_or_refused() {
     check(vec![
         (vec![send(chunked(&format!("{whole}x-sum: 1\r\nx-b: 2\r\n\r\n")))], Outcome::Ok, ""),
         (vec![send(chunked(&format!("{length:x};ext=\"a\"\r\n{OK}\r\n0\r\n\r\n")))], Outcome::Ok, ""),
-        (vec![send(chunked(&format!("zz\r\n{OK}")))], Outcome::InvalidReply, "not HTTP: Invalid chunk size line: Invalid Size"),
+        (
+            vec![send(chunked(&format!("zz\r\n{OK}")))],
+            Outcome::InvalidReply,
+            "not HTTP: Invalid chunk size line: missing size digit",
+        ),
         (
             vec![send(chunked(&format!("fffffffffffffffff\r\n{OK}")))],
             Outcome::InvalidReply,
             "not HTTP: invalid chunk size: overflow",
         ),
-        (vec![send(chunked(&format!("{length:x}\r\n{OK}xx0\r\n\r\n")))], Outcome::InvalidReply, "not HTTP: Invalid chunk body CR"),
+        (
+            vec![send(chunked(&format!("{length:x}\r\n{OK}xx0\r\n\r\n")))],
+            Outcome::InvalidReply,
+            "not HTTP: Invalid chunk body CR",
+        ),
         (vec![send(chunked(&whole[..40])), Step::Close], Outcome::Disconnected, "closed within the answer"),
         (vec![send(chunked("")), Step::Forever(b"1;aaaaaaaa".to_vec())], Outcome::InvalidReply, "?"),
         (vec![send(chunked(&whole)), Step::Forever(b"x-a: b\r\n".to_vec())], Outcome::InvalidReply, "?"),
-        (vec![send(chunked("")), Step::Forever(b"1\r\n \r\n".to_vec())], Outcome::InvalidReply, "larger than 100000 bytes"),
+        (
+            vec![send(chunked("")), Step::Forever(b"1\r\n \r\n".to_vec())],
+            Outcome::InvalidReply,
+            "larger than 100000 bytes",
+        ),
         (vec![send(chunked("0\r\n\r\n"))], Outcome::InvalidReply, "HTTP 200 without an answer"),
     ]);
 }
@@ -162,14 +189,18 @@ fn http_1_0_and_bodies_that_end_with_the_connection_are_understood() {
             "",
         ),
         (vec![send(http("200 OK", "text/plain", OK))], Outcome::InvalidReply, "text/plain in place of an answer"),
-        (vec![send(http("200 OK", "application/jsonx", OK))], Outcome::InvalidReply, "application/jsonx in place of an answer"),
-        (vec![send(events("data: \u{1}\u{0}\n\n"))], Outcome::InvalidReply, "not JSON"),
         (
-            vec![send([&events_head()[..], b"9\r\ndata: \xff\n\n\r\n"].concat())],
+            vec![send(http("200 OK", "application/jsonx", OK))],
             Outcome::InvalidReply,
-            "not UTF-8",
+            "application/jsonx in place of an answer",
         ),
-        (vec![send(events(&format!("data: {}\n\n", OK.replace("4711", "4712"))))], Outcome::InvalidReply, "the id of another request"),
+        (vec![send(events("data: \u{1}\u{0}\n\n"))], Outcome::InvalidReply, "not JSON"),
+        (vec![send([&events_head()[..], b"9\r\ndata: \xff\n\n\r\n"].concat())], Outcome::InvalidReply, "not UTF-8"),
+        (
+            vec![send(events(&format!("data: {}\n\n", OK.replace("4711", "4712"))))],
+            Outcome::InvalidReply,
+            "the id of another request",
+        ),
     ]);
 }
 
@@ -200,9 +231,13 @@ fn a_slow_drip_ends_with_the_timeout_and_says_how_far_it_came() {
     let json = format!("HTTP/1.1 200 OK\r\ncontent-type: {JSON}\r\ncontent-length: 100000000\r\n\r\n");
     for (head, drip, outcome) in [
         (Vec::new(), "HTTP/1.1 100 Continue\r\n\r\n", Outcome::TimeoutNoByte),
-        (events_head(), "5\r\n: x\n\n\r\n", Outcome::TimeoutHeadersOnly),
-        (events_head(), "9\r\ndata: {}x\r\n", Outcome::TimeoutTruncated),
-        (events_head(), "2f\r\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notify\"}\n\n\r\n", Outcome::TimeoutHeadersOnly),
+        (events_head(), &in_chunk(": x\n\n"), Outcome::TimeoutHeadersOnly),
+        (events_head(), &in_chunk("data: {}x"), Outcome::TimeoutTruncated),
+        (
+            events_head(),
+            &in_chunk("data: {\"jsonrpc\":\"2.0\",\"method\":\"notify\"}\n\n"),
+            Outcome::TimeoutHeadersOnly,
+        ),
         (json.into_bytes(), " ", Outcome::TimeoutTruncated),
     ] {
         let (said, group) = ended(vec![Step::Send(head), Step::Drip(drip.into())], large, 16 << 20);
@@ -256,7 +291,10 @@ fn a_secret_that_comes_back_byte_by_byte_or_in_pieces_is_found() {
         vec![Step::Dribble(events(&format!("data: {error}\n\n")))],
         vec![send(chunked(&in_pieces)), send("0\r\n\r\n")],
         vec![send(events(&in_lines))],
-        vec![send(http("307 Moved", "text/plain", "").strip_suffix(b"\r\n").unwrap()), send(format!("location: /{TOKEN}/\r\n\r\n"))],
+        vec![
+            send(http("307 Moved", "text/plain", "").strip_suffix(b"\r\n").unwrap()),
+            send(format!("location: /{TOKEN}/\r\n\r\n")),
+        ],
         vec![send(format!("HTTP/1.1 200 OK\r\ncontent-encoding: {TOKEN}\r\n\r\n"))],
     ] {
         let text = format!("{steps:?}");
@@ -273,5 +311,51 @@ fn a_secret_that_comes_back_byte_by_byte_or_in_pieces_is_found() {
         let failure = reply.failure.unwrap();
         let shown = format!("{} {}", failure.group, failure.example);
         assert!(shown.contains("***") && !shown.contains("Zq7Lm"), "{shown} of {text}");
+    }
+}
+
+/// The most bytes that one call to a server which pours this reads between two turns of its lane.
+fn most_in_a_turn(head: Vec<u8>, poured: &[u8]) -> u64 {
+    let steps = vec![Step::Send(head), Step::Forever(poured.to_vec())];
+    run(async {
+        let server = Scripted::always(steps).await;
+        let (driver, _) = driver_to(&server.target, &session(), Limits { max_reply_bytes: 8 << 20, ..limits() });
+        let (mut most, mut before) = (0, 0);
+        let call = call(ID);
+        let mut answered = std::pin::pin!(driver.call(&call));
+        loop {
+            // Whatever else the lane has to do is done each time that the call is not ready.
+            let is_over = std::future::poll_fn(|cx| Poll::Ready(answered.as_mut().poll(cx).is_ready())).await;
+            let read = driver.bytes().1;
+            most = most.max(read - before);
+            before = read;
+            if is_over {
+                assert!(read > 100_000, "{read} bytes are no flood");
+                return most;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+}
+
+#[test]
+fn however_fast_a_server_pours_a_lane_has_its_turn_after_every_part() {
+    let piece = |text: &str, count: usize| text.repeat(count).into_bytes();
+    for (head, poured) in [
+        (Vec::new(), piece("HTTP/1.1 100 Continue\r\n\r\n", 2000)),
+        (chunked(""), piece("1\r\n \r\n", 10_000)),
+        (chunked(""), in_chunk(&" ".repeat(1 << 16)).into_bytes()),
+        (events_head(), in_chunk(&": still here\n\n".repeat(4000)).into_bytes()),
+        (
+            events_head(),
+            in_chunk(&"data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\"}\n\n".repeat(1000)).into_bytes(),
+        ),
+        (events_head(), in_chunk(&"\n".repeat(1 << 16)).into_bytes()),
+        (events_head(), in_chunk(&"x".repeat(1 << 16)).into_bytes()),
+    ] {
+        let text = String::from_utf8_lossy(&poured[..40]).into_owned();
+        let most = most_in_a_turn(head, &poured);
+        // What is looked at in one go, what is read ahead of that, and once more for the head.
+        assert!(most <= 4 * PART as u64, "{most} bytes in one turn of {text:?}");
     }
 }

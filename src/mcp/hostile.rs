@@ -34,8 +34,27 @@ const ANSWERS: [&str; 14] = [
 
 /// Pieces that readers of JSON stumble over.
 const PIECES: [&str; 22] = [
-    "null", "true", "-0", "7", "1e999", "-1e-999", "18446744073709551616", "\"\"", "\"\\ud800\"", "\"\\u0000\"", "{}", "[]",
-    ",\"id\":7", ",\"jsonrpc\":\"2.0\"", ",\"result\":{}", ",\"error\":{\"code\":1}", ",\"isError\":true", "\"", "\\", "{", "}",
+    "null",
+    "true",
+    "-0",
+    "7",
+    "1e999",
+    "-1e-999",
+    "18446744073709551616",
+    "\"\"",
+    "\"\\ud800\"",
+    "\"\\u0000\"",
+    "{}",
+    "[]",
+    ",\"id\":7",
+    ",\"jsonrpc\":\"2.0\"",
+    ",\"result\":{}",
+    ",\"error\":{\"code\":1}",
+    ",\"isError\":true",
+    "\"",
+    "\\",
+    "{",
+    "}",
     ",",
 ];
 
@@ -120,10 +139,17 @@ fn check(message: &[u8]) -> Result<(), TestCaseError> {
     let said = match read_reply(message, 7) {
         Ok(Some(Body::Result(result))) => {
             // It is a part of the message, and the message is what it was taken for.
-            let value: Value = serde_json::from_slice(message).map_err(|e| TestCaseError::fail(e.to_string()))?;
+            let value: Value = match serde_json::from_slice(message) {
+                Ok(value) => value,
+                // JSON as such, with a value in it that nobody here can hold: whoever wants that one is told so.
+                Err(e) if ["number out of range", "surrogate"].iter().any(|odd| e.to_string().contains(odd)) => {
+                    return check_result(result);
+                }
+                Err(e) => return Err(TestCaseError::fail(e.to_string())),
+            };
             prop_assert_eq!(&value["jsonrpc"], "2.0");
             prop_assert!(value["id"] == 7 || value["id"] == "7", "{}", value);
-            prop_assert_eq!(&value["result"], &serde_json::from_str::<Value>(result).unwrap());
+            prop_assert_eq!(&value["result"], &serde_json::from_str::<Value>(result).unwrap_or_default());
             prop_assert!(message.as_ptr_range().contains(&result.as_ptr()));
             check_result(result)?;
             Said::Result(result)
@@ -146,7 +172,8 @@ fn check(message: &[u8]) -> Result<(), TestCaseError> {
         prop_assert_eq!(&refusal["jsonrpc"], "2.0");
         prop_assert!(refusal.get("error").is_some() || asked.method == "ping");
     }
-    for (wanted, status) in [(Protocol::Auto, 200), (Protocol::Auto, 400), (Protocol::Revision(Revision::NEWEST), 200)] {
+    for (wanted, status) in [(Protocol::Auto, 200), (Protocol::Auto, 400), (Protocol::Revision(Revision::NEWEST), 200)]
+    {
         let (mut negotiation, _) = Negotiation::begin(wanted);
         // However often the same is said, it comes to an end.
         let ends = (0..10).any(|_| !matches!(negotiation.hear(status, &said), Step::Discover(_) | Step::Initialize(_)));

@@ -138,8 +138,10 @@ mod tests {
     fn failures_alike_are_one_group_with_the_first_example() {
         let mut failures = Failures::default();
         let key = (Phase::Measure, 0, Outcome::HttpError, "500");
-        let seen = |second, example, wait: Option<u64>| {
-            Seen { first: at(second), example, retry_after: wait.map(Duration::from_secs) }
+        let seen = |second, example, wait: Option<u64>| Seen {
+            first: at(second),
+            example,
+            retry_after: wait.map(Duration::from_secs),
         };
         failures.record(key, seen(7, "later", Some(2)), 64);
         failures.record(key, seen(3, "earlier", Some(5)), 64);

@@ -54,13 +54,13 @@ remember = { amount = "/amount" }
 expect = { "/status" = "completed" }
 [operation.arguments]
 amount = { uniform = [10.0, 99.0], decimals = 2 }
-tip = { lognormal = [1.0, 0.5], decimals = 1 }
-rank = { zipf = 1.1, prefix = "r" }
+tip = { lognormal = { median = 50.0, sigma = 0.5 }, decimals = 1 }
+rank = { zipf = { n = 1000, s = 1.1 }, prefix = "r" }
 number = { counter = 5, prefix = "n" }
 words = { text = 12 }
 key = { unique = 32, prefix = "test_" }
 of = { pool = 100, prefix = "c" }
-at = { timestamp = "rfc3339" }
+at = { timestamp = true }
 run = { run_id = true }
 one = { choice = ["a", "b", 3] }
 id = { uuid = true }
@@ -75,11 +75,36 @@ arguments = { payment_id = { captured = "payment_id" } }
 
 /// What may stand in the place of a value.
 const VALUES: [&str; 30] = [
-    "0", "-1", "1", "9223372036854775807", "-9223372036854775808", "99999999999999999999", "1e308", "-1e-308", "nan", "inf",
-    "-inf", "true", "\"\"", "\"1e30/s for 1e30h\"", "\"0.000001/s for 1ns\"", "\"1000000000/s\"", "\"ramp to 0/s over 0s\"",
-    "\"p999999 < 1ns\"", "\"18446744073709551615\"", "\"\\u0000\"", "\"é\"", "[]", "{}", "[[[[[]]]]]", "{ a = { b = 1 } }",
-    "1979-05-27T07:32:00Z", "{ uuid = true, pool = 9223372036854775807 }", "{ text = 9223372036854775807 }",
-    "{ pool = 9223372036854775807 }", "{ uniform = [-1e308, 1e308], decimals = 308 }",
+    "0",
+    "-1",
+    "1",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "99999999999999999999",
+    "1e308",
+    "-1e-308",
+    "nan",
+    "inf",
+    "-inf",
+    "true",
+    "\"\"",
+    "\"1e30/s for 1e30h\"",
+    "\"0.000001/s for 1ns\"",
+    "\"1000000000/s\"",
+    "\"ramp to 0/s over 0s\"",
+    "\"p999999 < 1ns\"",
+    "\"18446744073709551615\"",
+    "\"\\u0000\"",
+    "\"é\"",
+    "[]",
+    "{}",
+    "[[[[[]]]]]",
+    "{ a = { b = 1 } }",
+    "1979-05-27T07:32:00Z",
+    "{ uuid = true, pool = 9223372036854775807 }",
+    "{ text = 9223372036854775807 }",
+    "{ pool = 9223372036854775807 }",
+    "{ uniform = [-1e308, 1e308], decimals = 308 }",
 ];
 
 #[derive(Clone, Debug)]
@@ -129,7 +154,8 @@ fn mangled(manglings: &[Mangling]) -> String {
                 lines.insert(to.index(lines.len()), line);
             }
             Mangling::Digits(at, count) => {
-                let digits: Vec<usize> = text.match_indices(|letter: char| letter.is_ascii_digit()).map(|(at, _)| at).collect();
+                let digits: Vec<usize> =
+                    text.match_indices(|letter: char| letter.is_ascii_digit()).map(|(at, _)| at).collect();
                 if !digits.is_empty() {
                     text.insert_str(*at.get(&digits), &"9".repeat(*count));
                 }
@@ -152,7 +178,8 @@ fn check(text: &str) -> Result<bool, TestCaseError> {
         }
         Ok(plan) => {
             let saved = serde_json::to_string(&plan).map_err(|e| TestCaseError::fail(e.to_string()))?;
-            let again: Plan = serde_json::from_str(&saved).map_err(|e| TestCaseError::fail(format!("{e} in {saved}")))?;
+            let again: Plan =
+                serde_json::from_str(&saved).map_err(|e| TestCaseError::fail(format!("{e} in {saved}")))?;
             prop_assert_eq!(serde_json::to_string(&again).unwrap(), saved);
             check_calls(&plan)?;
             Ok(true)

@@ -189,7 +189,8 @@ fn with_status(report: &Report<'_>, statuses: &[&str]) -> Option<WithStatus> {
     let mut found = kinds(report, Outcome::HttpError).filter(is_one).peekable();
     found.peek()?;
     let longest = found.filter_map(|kind| kind.retry_after).max();
-    let come_back = longest.map(|wait| format!(" and wants to be left alone for up to {} (Retry-After)", format_duration(wait)));
+    let come_back =
+        longest.map(|wait| format!(" and wants to be left alone for up to {} (Retry-After)", format_duration(wait)));
     Some(WithStatus { come_back: come_back.unwrap_or_default() })
 }
 

@@ -45,9 +45,7 @@ fn a_healthy_run_and_an_empty_one_give_no_hint() {
 
 #[test]
 fn each_failure_gives_its_hint_and_no_other() {
-    use Outcome::{
-        AuthError, Disconnected, HttpError, InvalidReply, RpcError, SessionLost, ToolError, Unreachable,
-    };
+    use Outcome::{AuthError, Disconnected, HttpError, InvalidReply, RpcError, SessionLost, ToolError, Unreachable};
     for (outcome, group, topic) in [
         (Unreachable, "connection refused", Some(Topic::Unreachable)),
         (Unreachable, "TLS: invalid peer certificate", Some(Topic::Unreachable)),
@@ -87,14 +85,14 @@ fn text_of(run: &SavedRun, topic: Topic) -> String {
 
 #[test]
 fn how_long_the_server_wants_to_be_left_alone_is_said_where_it_said_so() {
-    let told = failing(Outcome::HttpError, "HTTP 429 Too Many Requests, Retry-After: 90");
-    assert!(text_of(&told, Topic::RateLimit).contains("(HTTP 429) and wants to be left alone for up to 90s"));
+    let told = failing(Outcome::HttpError, "HTTP 429 Too Many Requests, Retry-After: 7");
+    assert!(text_of(&told, Topic::RateLimit).contains("(HTTP 429) and wants to be left alone for up to 7s"));
     let untold = failing(Outcome::HttpError, "HTTP 503");
     assert!(!text_of(&untold, Topic::Overloaded).contains("left alone"));
     // It survives the saved run.
     let read = SavedRun::from_json(told.to_json().unwrap().as_bytes()).unwrap();
     let groups = read.summary.failures.groups();
-    assert!(groups.iter().all(|group| group.retry_after == Some(Duration::from_secs(90))));
+    assert!(groups.iter().all(|group| group.retry_after == Some(Duration::from_secs(7))));
 }
 
 #[test]
@@ -124,8 +122,7 @@ fn a_timeout_without_a_byte_makes_one_think_of_proxies_that_hold_streams_back() 
 
 #[test]
 fn a_tool_that_refuses_everything_is_perhaps_asked_the_wrong_way() {
-    let refusing =
-        tell(|_, intended| (answer(intended, 1, 1, Outcome::ToolError), Some(("bad amount", "bad amount"))));
+    let refusing = tell(|_, intended| (answer(intended, 1, 1, Outcome::ToolError), Some(("bad amount", "bad amount"))));
     assert_eq!(topics(&refusing), [Topic::Arguments]);
 }
 
