@@ -92,7 +92,9 @@ impl Scrub {
         let in_url = texts.iter().filter_map(|text| View::of(text.as_bytes()).unescaped(percent)?.text());
         let in_url: Vec<String> = in_url.collect();
         texts.extend(in_url);
-        texts.iter_mut().for_each(|text| *text = text.trim_matches(['"', ' ']).to_owned());
+        for text in &mut texts {
+            *text = text.trim_matches(['"', ' ']).to_owned();
+        }
         texts.retain(|text| text.len() >= SHORTEST);
         texts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         texts.dedup();
@@ -311,7 +313,7 @@ mod tests {
         }
         // The key of a target, as it stands in the URL and as the server reads it.
         let key = self::scrub("abc%2Fdef");
-        assert_eq!(key.text(r#"abc%2Fdef, abc/def, abc\/def"#), "***, ***, ***");
+        assert_eq!(key.text(r"abc%2Fdef, abc/def, abc\/def"), "***, ***, ***");
         // user:pass-word
         let basic = self::scrub("Basic dXNlcjpwYXNzLXdvcmQ=");
         assert_eq!(basic.text("dXNlcjpwYXNzLXdvcmQ= is user:pass-word, pass-word"), "*** is ***, ***");

@@ -258,6 +258,15 @@ fn a_timeout_says_how_far_the_answer_had_come() {
         (vec![send(events_head()), Step::Hang], Outcome::TimeoutHeadersOnly),
         (vec![send(events_head()), send(priming), Step::Hang], Outcome::TimeoutHeadersOnly),
         (vec![send(events_head()), send("8\r\ndata: {x\r\n"), Step::Hang], Outcome::TimeoutTruncated),
+        (
+            vec![
+                send(events_head()),
+                send("f\r\ndata: {\"jsonrpc\r\n"),
+                send("1a\r\n\":\"2.0\",\"method\":\"note\"}\n\n\r\n"),
+                Step::Hang,
+            ],
+            Outcome::TimeoutHeadersOnly,
+        ),
         (vec![send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{"), Step::Hang], Outcome::TimeoutTruncated),
     ] {
         let text = format!("{steps:?}");

@@ -386,9 +386,9 @@ fn whichever_way_a_server_takes_the_end_of_a_session_is_fine_and_a_failure_is_co
     ] {
         run(async {
             let state = Stateful::new(&[]);
-            let server = Scripted::start(move |_, request| match request.starts_with("DELETE") {
-                true => send(http(status, JSON, body)),
-                false => state.answer(request, in_json),
+            let server = Scripted::start(move |_, request| {
+                let is_end = request.starts_with("DELETE");
+                if is_end { send(http(status, JSON, body)) } else { state.answer(request, in_json) }
             })
             .await;
             let (driver, _) = driver_in(&server, Sessions::PerCall, limits());

@@ -196,12 +196,12 @@ fn check_calls(plan: &Plan) -> Result<(), TestCaseError> {
     let mixes = plan.flows.iter().map(|flow| mix(&flow.mix)).collect();
     let identity = RunIdentity { run_id: "r".to_owned(), started_unix_ms: 0 };
     let mut workload = Workload::new(&plan.operations, mixes, plan.seed, identity).unwrap();
-    let captures = workload.captures();
+    let mut captures = workload.captures();
     for (at, flow) in plan.flows.iter().enumerate() {
         let (id, whole) = (FlowId(at as u16), Shard::WHOLE);
         for arrival in Arrivals::new(id, flow.arrivals, &flow.load, plan.seed, whole, flow.total).take(5) {
             let choice = workload.choose(&arrival, &captures);
-            let call = workload.call(&arrival, choice, &captures);
+            let call = workload.call(&arrival, choice, &mut captures);
             prop_assert!(call.arguments.len() < 100_000);
             prop_assert!(serde_json::from_str::<serde_json::Value>(&call.arguments).is_ok(), "{}", call.arguments);
         }
