@@ -146,6 +146,9 @@ fn refusals_of_a_web_framework_are_kept_apart_by_status() {
         let loaded = Load::on(&server.url(), "--tool work --rate 100 --total 10").promising("error_rate < 10%").run();
         loaded.exited(1);
         assert_eq!(loaded.count(outcome), 10, "{}", loaded.ended.out);
+        let waits: Vec<_> = loaded.run.summary.failures.groups().iter().map(|failure| failure.retry_after).collect();
+        let wait = (!headers.is_empty()).then_some(std::time::Duration::from_hours(1));
+        assert!(!waits.is_empty() && waits.iter().all(|told| *told == wait), "{waits:?}");
         let group = format!("HTTP {}", &status[..3]);
         assert!(loaded.run.summary.failures.groups().iter().all(|failure| failure.group.starts_with(&group)));
         loaded.says(error);

@@ -37,6 +37,9 @@ fn reported(run: &Value, place: &str, filling: &str) -> Ended {
     finish(command)
 }
 
+/// Items that are small in a text and large in memory: hundreds of megabytes of them.
+const MANY: usize = 4_000_000;
+
 /// A list of so many.
 fn list(item: &str, count: usize) -> String {
     format!("[{}{item}]", format!("{item},").repeat(count - 1))
@@ -47,7 +50,6 @@ fn a_saved_run_made_by_hand_is_refused_before_it_takes_memory() {
     let mut run = saved();
     run["summary"]["truth"] = json!({"violations": [{"kind": "lost_write", "calls": 1, "evidence": []}]});
     run["summary"]["series"][0]["measure"]["response_time"]["buckets"] = "".into();
-    const MANY: usize = 4_000_000;
     for (place, filling, what) in [
         ("/summary/truth/violations/0/evidence", list("{}", MANY), "longer than 20 items"),
         (

@@ -136,13 +136,16 @@ impl<C: Clock + 'static> Connection<C> {
             // Boxed: it is larger than the other, whose calls should not pay for it.
             Line::Seat(seat) => return Box::pin(seat.send(request)).await,
         };
+        own.tap.expect_head();
         let mut response = pin!(own.sender.send_request(request));
         let answer = poll_fn(|cx| {
             drive(&mut own.machine, &mut own.end, cx);
             response.as_mut().poll(cx)
         });
+        let answer = answer.await;
+        own.tap.head.set(None);
         // Where the machine itself failed it knows the reason, and the request knows only that it is off.
-        answer.await.map_err(|error| own.end.reason.take().unwrap_or(error))
+        answer.map_err(|error| own.end.reason.take().unwrap_or(error))
     }
 
     /// What the server said, without secrets of ours.

@@ -11,10 +11,10 @@ use crate::outcome::Outcome;
 use crate::time::{Clock, Moment};
 use crate::workload::{Call, OperationId, Reply, Ties};
 
-const ID: u64 = 4711;
-const OK: &str = r#"{"jsonrpc":"2.0","id":4711,"result":{"content":[],"isError":false}}"#;
+pub(super) const ID: u64 = 4711;
+pub(super) const OK: &str = r#"{"jsonrpc":"2.0","id":4711,"result":{"content":[],"isError":false}}"#;
 const RESULT: &str = r#"{"content":[],"isError":false}"#;
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 
 /// A clock that moves by a nanosecond with every look, and by more when told to.
 #[derive(Clone, Default)]
@@ -37,11 +37,11 @@ pub(super) fn limits() -> Limits {
     Limits { timeout: Duration::from_secs(20), max_reply_bytes: 100_000, ..Limits::default() }
 }
 
-fn impatient() -> Limits {
+pub(super) fn impatient() -> Limits {
     Limits { timeout: Duration::from_millis(200), ..limits() }
 }
 
-fn session() -> Negotiated {
+pub(super) fn session() -> Negotiated {
     Negotiated {
         revision: Some(Revision::NEWEST_WITH_HANDSHAKE),
         session: Some("s-1".to_owned()),
@@ -49,7 +49,7 @@ fn session() -> Negotiated {
     }
 }
 
-fn driver_to(target: &Target, negotiated: &Negotiated, limits: Limits) -> (McpDriver<Ticking>, Ticking) {
+pub(super) fn driver_to(target: &Target, negotiated: &Negotiated, limits: Limits) -> (McpDriver<Ticking>, Ticking) {
     let clock = Ticking::default();
     let connector = Connector::new(target.clone());
     (McpDriver::new(connector, negotiated, &["create_payment".to_owned()], limits, clock.clone()), clock)
@@ -60,7 +60,7 @@ pub(super) fn call(id: u64) -> Call {
     Call { operation: OperationId(0), id, arguments, ties: Ties::default(), avoid: None }
 }
 
-fn send(bytes: impl AsRef<[u8]>) -> Step {
+pub(super) fn send(bytes: impl AsRef<[u8]>) -> Step {
     Step::Send(bytes.as_ref().to_vec())
 }
 
@@ -258,6 +258,15 @@ fn a_timeout_says_how_far_the_answer_had_come() {
         (vec![send(events_head()), Step::Hang], Outcome::TimeoutHeadersOnly),
         (vec![send(events_head()), send(priming), Step::Hang], Outcome::TimeoutHeadersOnly),
         (vec![send(events_head()), send("8\r\ndata: {x\r\n"), Step::Hang], Outcome::TimeoutTruncated),
+        (
+            vec![
+                send(events_head()),
+                send("f\r\ndata: {\"jsonrpc\r\n"),
+                send("1a\r\n\":\"2.0\",\"method\":\"note\"}\n\n\r\n"),
+                Step::Hang,
+            ],
+            Outcome::TimeoutHeadersOnly,
+        ),
         (vec![send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{"), Step::Hang], Outcome::TimeoutTruncated),
     ] {
         let text = format!("{steps:?}");

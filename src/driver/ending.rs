@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::Write;
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{LOCATION, RETRY_AFTER};
@@ -78,6 +79,14 @@ fn judge_tool(result: Bytes) -> Ending {
             failed(Outcome::InvalidReply, Failure { group: malformed.to_string(), example: snippet(&result) })
         }
     }
+}
+
+/// How long a server that refuses a call wants to be left alone, where it says so in seconds; at most for a year.
+pub(super) fn retry_after(answer: &Answer) -> Option<Duration> {
+    const YEAR: u64 = 366 * 24 * 60 * 60;
+    let said = answer.headers.get(RETRY_AFTER).filter(|_| !answer.status.is_success())?;
+    let seconds: u64 = said.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.min(YEAR)))
 }
 
 /// A status in words: where a redirect leads, when to come back, how the body begins.

@@ -53,6 +53,9 @@ pub(super) struct Errands<C: Clock> {
     told_of_405: Cell<bool>,
 }
 
+/// Whether a connection that had been idle broke before any answer.
+struct IsStale(bool);
+
 impl<C: Clock + 'static> Errands<C> {
     /// Errands at the connector's target, after `negotiated`.
     pub(super) fn new(connector: Connector, negotiated: &Negotiated, limits: Limits, clock: C) -> Rc<Self> {
@@ -131,7 +134,11 @@ impl<C: Clock + 'static> Errands<C> {
     async fn shake_hands(&self) -> Result<Session, Ending> {
         let revision = self.revision.unwrap_or(Revision::NEWEST_WITH_HANDSHAKE);
         let request = self.first_head.post(initialize(INITIALIZE_ID, revision, &json!({})));
-        let answer = self.send(request, INITIALIZE_ID).await?;
+        let answer = match self.send_once(request.clone(), INITIALIZE_ID).await {
+            // The server closed an idle connection just when it was used again. This moves no money: it is asked once more.
+            Err((_, IsStale(true))) => self.send(request, INITIALIZE_ID).await?,
+            answer => answer.map_err(|(ending, _)| ending)?,
+        };
         let introduced = match &answer.content {
             Content::Result(result) => {
                 std::str::from_utf8(result).is_ok_and(|result| read_introduction(result, revision).is_ok())
@@ -206,12 +213,21 @@ impl<C: Clock + 'static> Errands<C> {
 
     /// Sends a request over any connection, and reads what is answered to `id`.
     async fn send(&self, request: Request<Full<Bytes>>, id: u64) -> Result<Answer, Ending> {
-        let mut connection = self.connections.get(None).await?;
+        self.send_once(request, id).await.map_err(|(ending, _)| ending)
+    }
+
+    /// The same; a failure says whether it was that of a connection that had been idle.
+    async fn send_once(&self, request: Request<Full<Bytes>>, id: u64) -> Result<Answer, (Ending, IsStale)> {
+        let mut connection = self.connections.get(None).await.map_err(|ending| (ending, IsStale(false)))?;
         connection.begin_call();
         let mut listener = Listener::default();
         let answer = exchange(&mut connection, request, id, self.limits.max_reply_bytes, &mut listener).await;
         let (stamps, is_reused) = (connection.stamps(), connection.is_reused);
-        let mut answer = answer.map_err(|error| broken(&error, is_reused, stamps))?;
+        let mut answer = answer.map_err(|error| {
+            let ending = broken(&error, is_reused, stamps);
+            let is_stale = is_reused && stamps.1.is_none() && ending.0 == Outcome::Disconnected;
+            (ending, IsStale(is_stale))
+        })?;
         let after = std::mem::replace(&mut answer.after, After::Close);
         self.connections.keep(connection, after, answer.done).await;
         Ok(answer)

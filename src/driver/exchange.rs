@@ -319,7 +319,8 @@ pub(super) async fn read_events<C: Clock + 'static>(
                 return Ok((content, arrived, After::Drain(body)));
             }
         }
-        listener.has_begun |= decoder.is_within_data();
+        // What the server says of its own accord is no beginning of the answer once it is complete.
+        listener.has_begun = decoder.is_within_data();
         if turn.read(size).await.is_err() {
             return Ok((Content::Invalid(too_much_at_once()), arrived, After::Close));
         }

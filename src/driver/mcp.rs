@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::Driver;
 use super::connection::Connection;
-use super::ending::{Ending, broken, failed, judge};
+use super::ending::{Ending, broken, failed, judge, retry_after};
 use super::errands::Errands;
 use super::exchange::{After, Content, Head, Listener, exchange};
 use super::prepared::Prepared;
@@ -150,17 +150,18 @@ impl<C: Clock + 'static> McpDriver<C> {
         let answer = exchange(&mut connection, request, call.id, most, &mut listener);
         let answer = timeout(patience, answer).await;
         let (sent, first_byte) = connection.stamps();
-        let stamps = |done| Stamps { sent, first_byte, done };
+        let stamps = |done| Stamps { sent, first_byte, done, retry_after: None };
         let has_session = session.is_some_and(|session| session.id().is_some());
         let (ending, done) = match answer {
             Ok(Ok(mut answer)) => {
                 let done = answer.done;
                 let after = std::mem::replace(&mut answer.after, After::Close);
+                let retry_after = retry_after(&answer);
                 let is_cut = matches!(answer.content, Content::Nothing);
                 self.errands.connections.keep(connection, after, done).await;
                 let ending = judge(answer, has_session);
                 if !is_cut {
-                    return (ending, stamps(done));
+                    return (ending, Stamps { retry_after, ..stamps(done) });
                 }
                 (ending, done)
             }

@@ -13,6 +13,8 @@ mod credentials;
 mod ending;
 mod errands;
 mod exchange;
+#[cfg(test)]
+mod hostile_contract;
 mod mcp;
 #[cfg(test)]
 mod modern_contract;

@@ -17,6 +17,8 @@ pub(super) enum Step {
     Dribble(Vec<u8>),
     /// Sends these bytes for as long as anybody reads them.
     Forever(Vec<u8>),
+    /// Sends these bytes one by one, again and again, for as long as anybody reads them.
+    Drip(Vec<u8>),
     /// Closes the connection.
     Close,
     /// Closes the connection without good manners.
@@ -35,6 +37,8 @@ pub(super) struct Seen {
     pub(super) requests: Vec<String>,
     /// How many pieces each request came in.
     pub(super) pieces: Vec<usize>,
+    /// How many bytes of what has no end it got rid of.
+    pub(super) poured: usize,
 }
 
 /// A running server.
@@ -107,13 +111,13 @@ async fn converse(mut stream: TcpStream, script: &(impl Fn(usize, &str) -> Vec<S
                     }
                 }
                 Step::Reset => return stream.set_zero_linger().unwrap(),
-                other => act(&mut stream, other).await,
+                other => act(&mut stream, other, seen).await,
             }
         }
     }
 }
 
-async fn act(stream: &mut (impl AsyncWrite + Unpin), step: Step) {
+async fn act(stream: &mut (impl AsyncWrite + Unpin), step: Step, seen: &Mutex<Seen>) {
     match step {
         Step::Send(bytes) => drop(stream.write_all(&bytes).await),
         Step::Dribble(bytes) => {
@@ -125,7 +129,20 @@ async fn act(stream: &mut (impl AsyncWrite + Unpin), step: Step) {
                 tokio::task::yield_now().await;
             }
         }
-        Step::Forever(bytes) => while stream.write_all(&bytes).await.is_ok() {},
+        Step::Forever(bytes) => {
+            while stream.write_all(&bytes).await.is_ok() {
+                seen.lock().unwrap().poured += bytes.len();
+            }
+        }
+        Step::Drip(bytes) => {
+            for byte in bytes.iter().cycle() {
+                if stream.write_all(&[*byte]).await.is_err() {
+                    return;
+                }
+                seen.lock().unwrap().poured += 1;
+                tokio::task::yield_now().await;
+            }
+        }
         Step::Hang | Step::Close | Step::Reset | Step::Until(_) => std::future::pending().await,
     }
 }

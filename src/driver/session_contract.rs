@@ -367,3 +367,58 @@ fn a_call_in_a_session_that_times_out_is_cancelled_and_one_without_is_only_dropp
         });
     }
 }
+
+#[test]
+fn whichever_way_a_server_takes_the_end_of_a_session_is_fine_and_a_failure_is_counted() {
+    for (status, body, outcome) in [
+        ("200 OK", "", Outcome::Ok),
+        ("202 Accepted", "", Outcome::Ok),
+        ("204 No Content", "", Outcome::Ok),
+        ("404 Not Found", "Session not found", Outcome::Ok),
+        ("405 Method Not Allowed", "", Outcome::Ok),
+        (
+            "400 Bad Request",
+            r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"No valid session ID"}}"#,
+            Outcome::Ok,
+        ),
+        ("500 Oops", "", Outcome::HttpError),
+        ("401 Unauthorized", "", Outcome::AuthError),
+    ] {
+        run(async {
+            let state = Stateful::new(&[]);
+            let server = Scripted::start(move |_, request| {
+                let is_end = request.starts_with("DELETE");
+                if is_end { send(http(status, JSON, body)) } else { state.answer(request, in_json) }
+            })
+            .await;
+            let (driver, _) = driver_in(&server, Sessions::PerCall, limits());
+            assert_eq!(driver.call(&call(4711)).await.outcome, Outcome::Ok);
+            driver.close().await;
+            assert_eq!(made(&driver).get(&(SideKind::Delete, outcome)), Some(&1), "{status}");
+            assert_eq!(count(&server, |request| request.starts_with("DELETE")), 1, "{status}");
+        });
+    }
+}
+
+#[test]
+fn a_session_is_asked_for_once_more_where_an_idle_connection_broke_and_a_call_is_not() {
+    run(async {
+        let state = Stateful::new(&[]);
+        let server = Scripted::start(move |n, request| match (n, is(request, "initialize")) {
+            // The first session: initialize, initialized, call, DELETE. The second begins on a connection of the first.
+            (4, true) => vec![Step::Close],
+            _ => state.answer(request, in_json),
+        })
+        .await;
+        let (driver, _) = driver_in(&server, Sessions::PerCall, Limits { max_idle: 1, ..limits() });
+        for id in 0..2 {
+            assert_eq!(driver.call(&call(4711 + id)).await.outcome, Outcome::Ok);
+            while count(&server, |request| request.starts_with("DELETE")) <= id as usize {
+                tokio::task::yield_now().await;
+            }
+            driver.tidy();
+        }
+        assert_eq!(count(&server, |request| is(request, "initialize")), 3);
+        assert_eq!(count(&server, |request| is(request, "tools/call")), 2);
+    });
+}

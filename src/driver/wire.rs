@@ -9,12 +9,16 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
-use super::turn::Turns;
+use super::turn::{PART, Turns};
 use crate::time::{Clock, Moment};
 use crate::workload::ConnectionId;
 
 /// What is said of a server that answers HTTP/2 with something else.
 pub(super) const NOT_HTTP2: &str = "the server does not speak HTTP/2 here: leave out --http2";
+
+/// So many bytes may come before the head of an answer is complete: a head may have half of them, and what is read with its
+/// last bytes may be of the body.
+const LONGEST_HEAD: usize = 2 * PART;
 
 /// What the connections of one driver share: the clock, and what they count.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub(super) struct Tap<C> {
     pub(super) shared: Rc<Shared<C>>,
     pub(super) sent: Cell<Option<Moment>>,
     pub(super) first_byte: Cell<Option<Moment>>,
+    /// While the head of an answer is waited for: how many bytes may still come before it is complete.
+    pub(super) head: Cell<Option<usize>>,
     /// Where many calls share the connection: what each of them has to know.
     pub(super) many: Option<Many>,
 }
@@ -85,7 +91,25 @@ impl<C> Tap<C> {
         shared.open.update(|open| open + 1);
         let id = ConnectionId(shared.opened.replace(shared.opened.get() + 1));
         let (sent, first_byte) = (Cell::new(None), Cell::new(None));
-        (Rc::new(Self { shared: Rc::clone(shared), sent, first_byte, many }), id)
+        (Rc::new(Self { shared: Rc::clone(shared), sent, first_byte, head: Cell::new(None), many }), id)
+    }
+
+    /// Begins to wait for the head of an answer.
+    pub(super) fn expect_head(&self) {
+        self.head.set(Some(LONGEST_HEAD));
+    }
+
+    /// Notes that so many bytes came in. Heads are bounded, but not how many of them announce that the head is yet to come
+    /// (`100 Continue`), and the protocol's machine reads on as long as there are any.
+    fn count_head(&self, bytes: usize) -> io::Result<()> {
+        if let Some(left) = self.head.get() {
+            let less = left.checked_sub(bytes);
+            self.head.set(less);
+            if less.is_none() {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "no end of the head of an answer"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -121,6 +145,7 @@ impl<C: Clock, S: AsyncRead + Unpin> AsyncRead for Wire<C, S> {
             if tap.first_byte.get().is_none() && tap.sent.get().is_some() {
                 tap.first_byte.set(Some(tap.shared.clock.now()));
             }
+            tap.count_head(count)?;
             if let Some(many) = &tap.many {
                 many.read(&buf.filled()[before..], tap.shared.clock.now(), &tap.shared.news)?;
             }

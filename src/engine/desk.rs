@@ -280,8 +280,11 @@ impl<D: Driver + 'static> Ticket<'_, D> {
             done: stamps.done,
             outcome: reply.outcome,
         };
-        let failure =
-            reply.failure.as_deref().map(|failure| FailureText { group: &failure.group, example: &failure.example });
+        let failure = reply.failure.as_deref().map(|failure| FailureText {
+            group: &failure.group,
+            example: &failure.example,
+            retry_after: stamps.retry_after,
+        });
         self.desk.record(&self.taken, fate, failure);
     }
 }

@@ -62,7 +62,7 @@ impl Driver for Scripted {
             }
             Manner::Broken => assert!(!self.calls.get().is_multiple_of(10), "the driver breaks, as told"),
         }
-        let stamps = Stamps { sent, first_byte: sent, done: self.clock.now() };
+        let stamps = Stamps { sent, first_byte: sent, done: self.clock.now(), retry_after: None };
         let result = Bytes::from_static(br#"{"structuredContent":{"payment_id":"p","balance":1,"status":"ok"}}"#);
         Reply { outcome: Outcome::Ok, stamps, result, failure: None, connection: None }
     }

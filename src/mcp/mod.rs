@@ -3,6 +3,8 @@
 mod asked;
 mod group;
 pub mod headers;
+#[cfg(test)]
+mod hostile;
 mod negotiate;
 mod negotiation;
 mod reply;

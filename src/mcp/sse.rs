@@ -94,6 +94,15 @@ impl Decoder {
         line_has_data || !self.event.data.is_empty() || self.lines.is_some()
     }
 
+    /// So many bytes are kept of what has come, but for those of the chunk that is being read.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let event = &self.event;
+        let id = event.id.as_ref().map_or(0, Bytes::len);
+        let lines = self.lines.as_ref().map_or(0, BytesMut::len);
+        self.line.len() + event.kind.len() + event.data.len() + id + lines
+    }
+
     /// The next line without its end; `None`, with the rest of the chunk put aside, where the end is yet to come.
     fn next_line(&mut self) -> Result<Option<Bytes>, EventTooLarge> {
         if self.after_cr && !self.chunk.is_empty() {

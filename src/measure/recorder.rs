@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Phase;
-use super::failures::{FailureText, Failures};
+use super::failures::{FailureText, Failures, Seen};
 use super::sample::{Fate, Sample};
 use super::side::{SideCall, SideCalls};
 use super::tally::Tally;
@@ -170,9 +170,10 @@ impl Recorder {
                     cell.came = cell.came.saturating_add(1);
                 }
                 self.last_done = self.last_done.max(Some(done));
-                if let Some(FailureText { group, example }) = failure.filter(|_| outcome != Outcome::Ok) {
+                if let Some(FailureText { group, example, retry_after }) = failure.filter(|_| outcome != Outcome::Ok) {
                     let key = (self.phase(sample.intended), sample.operation, outcome, group);
-                    self.failures.record(key, sample.intended, example, FAILURE_GROUPS);
+                    let seen = Seen { first: sample.intended, example, retry_after };
+                    self.failures.record(key, seen, FAILURE_GROUPS);
                 }
             }
         }
@@ -290,7 +291,7 @@ mod tests {
     #[test]
     fn a_timeout_has_no_response_time_but_the_time_until_it_was_given_up() {
         let mut recorder = Recorder::new(&shape(), Moment::ZERO);
-        let text = FailureText { group: "no byte", example: "no byte within 30 s" };
+        let text = FailureText { group: "no byte", example: "no byte within 30 s", retry_after: None };
         recorder.record(&sample(5, 6, 30_005, Outcome::TimeoutNoByte), Some(text));
         let (_, _, _, tally) = recorder.tallies().next().unwrap();
         assert_eq!((tally.response_time.len(), tally.service_time.len(), tally.dispatch_lag.len()), (0, 0, 1));

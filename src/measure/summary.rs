@@ -312,7 +312,10 @@ mod tests {
             };
             let sample = Sample { flow, operation, sequence: 0, substituted: false, intended, picked_up: done, fate };
             recorder.picked_up(flow, operation, intended, done);
-            recorder.record(&sample, Some(FailureText { group: ["a", "b"][usize::from(*how % 2)], example: "e" }));
+            recorder.record(
+                &sample,
+                Some(FailureText { group: ["a", "b"][usize::from(*how % 2)], example: "e", retry_after: None }),
+            );
         }
         recorder
     }

@@ -187,9 +187,10 @@ impl Truth {
         *self = Self::default();
     }
 
-    /// Whether no count is larger than any run can reach, and the kinds are in their order, each once.
+    /// Whether no count is larger than any run can reach, and kinds and operations are in their order, each once.
     pub(super) fn is_possible(&self) -> bool {
-        if !self.violations.is_sorted_by(|left, right| left.kind < right.kind) {
+        let kinds_ascend = self.violations.is_sorted_by(|left, right| left.kind < right.kind);
+        if !kinds_ascend || !self.unresolved.is_sorted_by(|left, right| left.operation < right.operation) {
             return false;
         }
         let reads = self.tables().into_iter().flatten().flat_map(|row| [row.reads, row.violations]);

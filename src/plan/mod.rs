@@ -8,6 +8,8 @@ mod complete;
 mod connection;
 mod draft;
 mod file;
+#[cfg(test)]
+mod hostile;
 mod sessions;
 mod starter;
 mod truth;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use super::SavedRun;
 use crate::measure::{Phase, Tally};
@@ -68,6 +69,8 @@ pub struct FailureKind {
     pub example: String,
     /// When that was due.
     pub first: Moment,
+    /// The longest that the server wanted to be left alone, where it said so.
+    pub retry_after: Option<Duration>,
     /// The operations that it happened to, in the plan's order.
     pub operations: Vec<String>,
 }
@@ -100,9 +103,11 @@ fn kinds(saved: &SavedRun, end: End) -> Vec<FailureKind> {
             count: 0,
             example: group.example.clone(),
             first: group.first,
+            retry_after: None,
             operations: Vec::new(),
         });
         kind.count = kind.count.saturating_add(group.count);
+        kind.retry_after = kind.retry_after.max(group.retry_after);
         if group.first < kind.first {
             (kind.first, kind.example) = (group.first, group.example.clone());
         }

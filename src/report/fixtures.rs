@@ -56,7 +56,10 @@ pub(crate) fn run(plan: Plan, seconds: u64, tell: impl Fn(u64, Moment) -> Told) 
         let Told { flow, operation, fate, said } = tell(sequence, intended);
         summary.expect(flow, operation, intended, 1.0);
         recorder.picked_up(flow, operation, intended, picked_up);
-        let said = said.map(|(group, example)| FailureText { group, example });
+        let said = said.map(|(group, example)| {
+            let seconds = example.split_once("Retry-After: ").and_then(|(_, seconds)| seconds.parse().ok());
+            FailureText { group, example, retry_after: seconds.map(Duration::from_secs) }
+        });
         let sample = Sample { flow, operation, sequence, substituted: false, intended, picked_up, fate };
         recorder.record(&sample, said);
     }

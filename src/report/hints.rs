@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{End, Ending, FailureKind, Report};
 use crate::measure::{Histogram, Phase, Quantile, Scope, Tally};
 use crate::outcome::Outcome;
-use crate::time::humane_duration;
+use crate::time::{format_duration, humane_duration};
 use crate::verdict::{Observed, Standing};
 
 /// What a hint is about: a closed set.
@@ -19,8 +19,14 @@ pub enum Topic {
     Credentials,
     /// Nothing speaks MCP at this URL.
     WrongUrl,
+    /// HTTP/2 was taken for granted.
+    Http2,
     /// The server limits the rate.
     RateLimit,
+    /// The server, or what stands before it, has no room for more.
+    Overloaded,
+    /// The server has as many sessions as it allows.
+    SessionCap,
     /// Sessions get lost.
     SessionLost,
     /// The server does not like what it is asked.
@@ -60,12 +66,15 @@ type Rule = fn(&Report<'_>) -> Option<String>;
 
 /// All hints that the report gives reason for.
 pub(super) fn hints(report: &Report<'_>) -> Vec<Hint> {
-    let rules: [(Topic, Rule); 14] = [
+    let rules: [(Topic, Rule); 17] = [
         (Topic::Unreachable, unreachable),
         (Topic::HostGuard, host_guard),
         (Topic::Credentials, credentials),
         (Topic::WrongUrl, wrong_url),
+        (Topic::Http2, http2),
         (Topic::RateLimit, rate_limit),
+        (Topic::Overloaded, overloaded),
+        (Topic::SessionCap, session_cap),
         (Topic::SessionLost, session_lost),
         (Topic::Arguments, arguments),
         (Topic::KeepAlive, keep_alive),
@@ -161,10 +170,58 @@ fn wrong_url(report: &Report<'_>) -> Option<String> {
 }
 
 fn rate_limit(report: &Report<'_>) -> Option<String> {
-    let limited = kinds(report, Outcome::HttpError).any(|kind| kind.group.starts_with("HTTP 429"));
-    limited.then(|| {
-        "The server limits the rate (HTTP 429): what was measured is its limiter. Raise the limit for this client, or lower \
-         --rate."
+    let limited = with_status(report, &["HTTP 429"])?;
+    Some(format!(
+        "The server limits the rate (HTTP 429){}: what was measured is its limiter. Raise the limit for this client, or lower \
+         --rate.",
+        limited.come_back
+    ))
+}
+
+/// What came with some status.
+struct WithStatus {
+    /// That the server said when to come back, where it did.
+    come_back: String,
+}
+
+fn with_status(report: &Report<'_>, statuses: &[&str]) -> Option<WithStatus> {
+    let is_one = |kind: &&FailureKind| statuses.iter().any(|status| kind.group.starts_with(status));
+    let mut found = kinds(report, Outcome::HttpError).filter(is_one).peekable();
+    found.peek()?;
+    let longest = found.filter_map(|kind| kind.retry_after).max();
+    let come_back =
+        longest.map(|wait| format!(" and wants to be left alone for up to {} (Retry-After)", format_duration(wait)));
+    Some(WithStatus { come_back: come_back.unwrap_or_default() })
+}
+
+fn overloaded(report: &Report<'_>) -> Option<String> {
+    let full = with_status(report, &["HTTP 502", "HTTP 503", "HTTP 504"])?;
+    Some(format!(
+        "The server, or a proxy before it, has no room for more (HTTP 502, 503 or 504){}. See in its log who answered so, how \
+         many workers and connections it allows, and with a lower --rate from where on it does.",
+        full.come_back
+    ))
+}
+
+/// Common servers allow so many sessions, and forget none for half an hour.
+fn session_cap(report: &Report<'_>) -> Option<String> {
+    let says_so = |kind: &FailureKind| kind.example.to_ascii_lowercase().contains("too many open sessions");
+    let full = [Outcome::RpcError, Outcome::HttpError].into_iter().any(|end| kinds(report, end).any(says_so));
+    full.then(|| {
+        "The server has as many sessions open as it allows. Share a few among the calls (--sessions pool:8), or raise its \
+         limit; sessions that others left open count until it forgets them, which takes half an hour on common servers."
+            .to_owned()
+    })
+}
+
+/// No call was ever answered, over HTTP/2 that nobody agreed on.
+fn http2(report: &Report<'_>) -> Option<String> {
+    let plan = &report.saved.plan;
+    let answered = report.measured.outcomes.get(Outcome::Ok) > 0;
+    let broke = kinds(report, Outcome::Disconnected).any(|kind| kind.group.contains("before any answer"));
+    (plan.connection.http2 && !plan.target.is_https() && broke && !answered).then(|| {
+        "Every connection broke before an answer, and HTTP/2 was taken for granted (--http2). Does the server speak it here, \
+         without TLS? If not, leave --http2 out."
             .to_owned()
     })
 }
@@ -201,13 +258,24 @@ fn keep_alive(report: &Report<'_>) -> Option<String> {
 fn timeout(report: &Report<'_>) -> Option<String> {
     use Outcome::{TimeoutHeadersOnly, TimeoutNoByte, TimeoutTruncated};
     let timed_out = [TimeoutNoByte, TimeoutHeadersOnly, TimeoutTruncated].into_iter().any(|end| occurred(report, end));
+    let silent = if occurred(report, TimeoutNoByte) && has_revision(report) {
+        " Where not even the head of an answer came and a proxy stands in between, it perhaps holds streams of events back \
+         until they end: switch its buffering off for them (nginx: proxy_buffering off)."
+    } else {
+        ""
+    };
     timed_out.then(|| {
         format!(
             "Calls took longer than --timeout {}. Their true response time is unknown and counts as above every bound; a \
-             longer timeout shows it.",
-            crate::time::format_duration(report.saved.plan.run.timeout)
+             longer timeout shows it.{silent}",
+            format_duration(report.saved.plan.run.timeout)
         )
     })
+}
+
+/// Whether MCP was agreed on: then answers may be streams of events.
+fn has_revision(report: &Report<'_>) -> bool {
+    report.saved.server.revision.is_some()
 }
 
 /// Waiting for room took at least half of the response time of the slowest twentieth, or arrivals were dropped.
@@ -303,122 +371,4 @@ fn same_host(report: &Report<'_>) -> Option<String> {
         "Generator and target share this machine and compete for its CPU: on two machines the target may do better."
             .to_owned()
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::fixtures::{self, Told, answer, plan};
-    use super::super::{Report, SavedRun};
-    use super::*;
-    use crate::measure::Fate;
-    use crate::time::Moment;
-
-    fn topics(run: &SavedRun) -> Vec<Topic> {
-        let judgement = run.judge(&[]).unwrap();
-        Report::new(run, &judgement).hints.iter().map(|hint| hint.topic).collect()
-    }
-
-    fn tell(tell: impl Fn(u64, Moment) -> (Fate, Option<(&'static str, &'static str)>)) -> SavedRun {
-        let plan = plan("objectives = [\"p95 < 100ms\"]\n[target]\nurl = \"http://pay.example.com\"");
-        fixtures::run(plan, 5, |n, intended| {
-            let (fate, said) = tell(n, intended);
-            Told { flow: 0, operation: 0, fate, said }
-        })
-    }
-
-    /// Half of the calls fail so.
-    fn failing(outcome: Outcome, group: &'static str) -> SavedRun {
-        tell(|n, intended| match n % 2 {
-            0 => (answer(intended, 100, 5_000, outcome), Some((group, group))),
-            _ => (answer(intended, 100, 5_000, Outcome::Ok), None),
-        })
-    }
-
-    /// Every call is ok and takes so many microseconds after such a lag.
-    fn taking(lag: impl Fn(u64) -> u64, service: impl Fn(u64) -> u64) -> SavedRun {
-        tell(|n, intended| (answer(intended, lag(n), service(n), Outcome::Ok), None))
-    }
-
-    #[test]
-    fn a_healthy_run_and_an_empty_one_give_no_hint() {
-        assert_eq!(topics(&fixtures::ok()), []);
-        assert_eq!(topics(&fixtures::empty()), []);
-        // Its slow operation is not taken for stalls of the fast one.
-        assert_eq!(topics(&fixtures::flows()), [Topic::Slow]);
-    }
-
-    #[test]
-    fn each_failure_gives_its_hint_and_no_other() {
-        use Outcome::{
-            AuthError, Disconnected, HttpError, InvalidReply, RpcError, SessionLost, ToolError, Unreachable,
-        };
-        for (outcome, group, topic) in [
-            (Unreachable, "connection refused", Some(Topic::Unreachable)),
-            (Unreachable, "TLS: invalid peer certificate", Some(Topic::Unreachable)),
-            (Unreachable, "no such host", Some(Topic::Unreachable)),
-            (Unreachable, "no connection within 30s", Some(Topic::Unreachable)),
-            (AuthError, "HTTP 403: a guard of the Host header", Some(Topic::HostGuard)),
-            (HttpError, "HTTP 421: a guard of the Host header", Some(Topic::HostGuard)),
-            (AuthError, "HTTP 401", Some(Topic::Credentials)),
-            (HttpError, "HTTP 404", Some(Topic::WrongUrl)),
-            (InvalidReply, "text/html in place of an answer", Some(Topic::WrongUrl)),
-            (HttpError, "HTTP 429", Some(Topic::RateLimit)),
-            (SessionLost, "HTTP 404", Some(Topic::SessionLost)),
-            (Disconnected, "reset on a reused connection before any answer", Some(Topic::KeepAlive)),
-            (Outcome::TimeoutNoByte, "no byte within 30s", Some(Topic::Timeout)),
-            (Outcome::TimeoutTruncated, "no end within 30s", Some(Topic::Timeout)),
-            (HttpError, "HTTP 500", None),
-            (Disconnected, "reset within the answer", None),
-            (ToolError, "insufficient funds", None),
-            (RpcError, "-32603 boom", None),
-            (InvalidReply, "not JSON", None),
-            (Outcome::WrongAnswer, "no payment_id", None),
-            (Outcome::InputRequired, "wants input", None),
-        ] {
-            assert_eq!(topics(&failing(outcome, group)), Vec::from_iter(topic), "{outcome} {group}");
-        }
-    }
-
-    #[test]
-    fn a_tool_that_refuses_everything_is_perhaps_asked_the_wrong_way() {
-        let refusing =
-            tell(|_, intended| (answer(intended, 1, 1, Outcome::ToolError), Some(("bad amount", "bad amount"))));
-        assert_eq!(topics(&refusing), [Topic::Arguments]);
-    }
-
-    #[test]
-    fn a_plateau_above_forty_milliseconds_smells_of_nagle_and_a_broad_hill_does_not() {
-        assert_eq!(topics(&taking(|_| 100, |n| if n % 3 == 0 { 41_000 + n % 5 * 500 } else { 4_000 })), [Topic::Nagle]);
-        assert_eq!(topics(&taking(|_| 100, |n| 30_000 + n * 7919 % 30_000)), []);
-        assert_eq!(topics(&taking(|_| 100, |n| if n % 20 == 0 { 41_000 } else { 4_000 })), []);
-        assert_eq!(topics(&taking(|_| 100, |_| 36_000)), []);
-    }
-
-    #[test]
-    fn stalls_slowness_and_want_of_room_are_told_apart() {
-        assert_eq!(topics(&taking(|_| 100, |n| if n % 50 == 0 { 80_000 } else { 2_000 })), [Topic::Stalls]);
-        assert_eq!(topics(&taking(|_| 100, |_| 120_000)), [Topic::Slow]);
-        assert_eq!(topics(&taking(|n| n * 400, |_| 60_000)), [Topic::NoRoom]);
-        let dropping = tell(|n, intended| match n % 2 {
-            0 => (Fate::Dropped, None),
-            _ => (answer(intended, 100, 5_000, Outcome::Ok), None),
-        });
-        assert_eq!(topics(&dropping), [Topic::NoRoom]);
-    }
-
-    #[test]
-    fn a_target_on_the_generators_own_host_is_noted() {
-        for (url, own) in [
-            ("http://localhost:8000", true),
-            ("http://127.0.0.1:8000", true),
-            ("http://[::1]:8000", true),
-            ("http://bench-1:8000", true),
-            ("http://localhost.example.com", false),
-            ("http://10.0.0.7", false),
-        ] {
-            let mut run = fixtures::ok();
-            run.plan.target = url.parse().unwrap();
-            assert_eq!(topics(&run), if own { vec![Topic::SameHost] } else { vec![] }, "{url}");
-        }
-    }
 }

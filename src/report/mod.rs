@@ -10,6 +10,8 @@ mod figures;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod hints;
+#[cfg(test)]
+mod hints_tests;
 mod humane;
 pub mod progress;
 mod saved;

@@ -239,6 +239,8 @@ fn unreadable(error: &serde_json::Error) -> SavedRunError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -303,8 +305,68 @@ mod tests {
         assert!(SavedRun::from_json(later.as_bytes()).unwrap().to_json().unwrap() == text);
     }
 
+    /// Values that a place in a saved run does not expect.
+    const VALUES: [&str; 14] = [
+        "0",
+        "-1",
+        "1",
+        "281474976710656",
+        "18446744073709551615",
+        "1e308",
+        "-1e308",
+        "0.5",
+        "null",
+        "true",
+        "\"\"",
+        "\"\\u0000\\u001b[31m\\u202e\"",
+        "[]",
+        "{}",
+    ];
+
+    /// The runs of the fixtures, as they are written.
+    static WRITTEN: LazyLock<Vec<String>> =
+        LazyLock::new(|| fixtures::all().iter().map(|(_, run)| run.to_json().unwrap()).collect());
+
+    /// Shows every value within `value` that has no values in it, and then those that have.
+    fn visit(value: &mut serde_json::Value, look: &mut dyn FnMut(&mut serde_json::Value)) {
+        match value {
+            serde_json::Value::Array(items) => items.iter_mut().for_each(|item| visit(item, look)),
+            serde_json::Value::Object(members) => members.values_mut().for_each(|member| visit(member, look)),
+            _ => {}
+        }
+        look(value);
+    }
+
+    /// Renders what is read of a text, if anything is.
+    fn render(text: &[u8]) {
+        if let Ok(run) = SavedRun::from_json(text)
+            && let Ok(judgement) = run.judge(&[])
+        {
+            let mut page = String::new();
+            Text::default().write(&Report::new(&run, &judgement), &mut page).unwrap();
+        }
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(300))]
+        #[test]
+        fn other_values_in_any_place_end_in_an_error_or_in_a_run_that_can_be_rendered(
+            which in 0..WRITTEN.len(),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), 0..VALUES.len()), 1..4),
+        ) {
+            let mut run: serde_json::Value = serde_json::from_str(&WRITTEN[which]).unwrap();
+            for (place, value) in changes {
+                let mut count = 0;
+                visit(&mut run, &mut |_| count += 1);
+                let (place, mut at) = (place.index(count), 0);
+                visit(&mut run, &mut |node| {
+                    if at == place {
+                        *node = serde_json::from_str(VALUES[value]).unwrap();
+                    }
+                    at += 1;
+                });
+            }
+            render(run.to_string().as_bytes());
+        }
 
         #[test]
         fn hostile_bytes_end_in_an_error_or_in_a_run_that_can_be_rendered(
@@ -320,10 +382,7 @@ mod tests {
                     text[place] = byte;
                 }
             }
-            if let Ok(run) = SavedRun::from_json(&text) && let Ok(judgement) = run.judge(&[]) {
-                let mut page = String::new();
-                Text::default().write(&Report::new(&run, &judgement), &mut page).unwrap();
-            }
+            render(&text);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What passes between workload, engine and driver: a call to make, and the reply that came.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -65,6 +66,8 @@ pub struct Stamps {
     pub first_byte: Option<Moment>,
     /// The reply's message was complete, or the call was given up.
     pub done: Moment,
+    /// So long after that the server wants to be asked again, where it refused the call and said so (`Retry-After`).
+    pub retry_after: Option<Duration>,
 }
 
 /// How a call ended, as far as the protocol can tell; the workload then checks the answer's meaning.

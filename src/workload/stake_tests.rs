@@ -77,7 +77,7 @@ impl Lane {
         let sent = (!matches!(answered, Unsent)).then_some(arrival.intended);
         let mut reply = Reply {
             outcome,
-            stamps: Stamps { sent, first_byte: None, done: arrival.intended },
+            stamps: Stamps { sent, done: arrival.intended, ..Stamps::default() },
             result: if let Answered::Ok(result) = answered {
                 Bytes::copy_from_slice(result.as_bytes())
             } else {

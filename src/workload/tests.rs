@@ -159,7 +159,7 @@ impl Scene {
             reply.outcome = Outcome::ToolError;
             reply.failure = Some(Box::new(Failure { group: String::new(), example: said.to_owned() }));
         }
-        reply.stamps = Stamps { sent: Some(at(ms)), first_byte: None, done: at(ms) };
+        reply.stamps = Stamps { sent: Some(at(ms)), done: at(ms), ..Stamps::default() };
         reply.connection = Some(ConnectionId(by));
         let lesson = self.workload.learn(&arrival, &call, &mut reply, &mut self.captures);
         (reply.outcome, lesson)
