@@ -216,10 +216,10 @@ fn a_written_plan_for_the_bundled_server_is_run_as_it_is() {
 fn a_written_plan_takes_hostile_names_and_words_for_what_they_are() {
     let evil = "\n[[operation]]\nname = \"evil\"\n# \u{1b}[31m\u{202e}\r";
     let names = ["get-sum", "main", "a.b", "x\"]\n[run]\nlanes = 9 #", "ü \u{202e}"];
-    let mut tools: Vec<Value> = names.iter().map(|name| json!({
+    let mut tools: Vec<Value> = names.map(|name| json!({
         "name": name, "description": evil, "annotations": {"readOnlyHint": true},
         "inputSchema": {"type": "object", "properties": {name: {"type": "integer", "description": evil}}, "required": [name]},
-    })).collect();
+    })).into();
     tools.push(json!({"name": "wipe", "annotations": {"destructiveHint": true}}));
     let server = server(Value::from(tools), ok);
     let plan = written(&[&server.url()]);

@@ -101,12 +101,12 @@ pub(super) struct Compiled {
     captures: Vec<Capture>,
     remembers: Vec<(FieldId, usize)>,
     expectations: Vec<Expectation>,
+    pub(super) noted: Vec<Sent>,
+    pub(super) promises: Promises,
     /// What its results are held to.
     pub(super) output: Option<Output>,
     /// Whether its arguments wait for the tool's input schema.
     pub(super) is_open: bool,
-    pub(super) noted: Vec<Sent>,
-    pub(super) promises: Promises,
 }
 
 impl Compiled {

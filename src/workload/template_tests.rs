@@ -108,7 +108,7 @@ fn auto_is_made_from_the_schema_of_its_place() {
         "list": {"type": "array", "items": {"const": "x"}}}, "required": ["n"]});
     let identity = RunIdentity { run_id: "r".into(), started_unix_ms: 0 };
     let arrival = Arrival { flow: FlowId(0), sequence: 0, intended: Moment::ZERO };
-    let mut render = |arguments: Value| -> Value {
+    let render = |arguments: Value| -> Value {
         let ready = Template::compile(&arguments, &[], &[], Some(&schema)).unwrap();
         let mut random = ChaCha8Rng::seed_from_u64(1);
         let mut source =

@@ -1,7 +1,7 @@
 //! TOML by hand: keys, texts, values and comments. What a server says is hostile here: nothing of it ends a text, a
 //! comment or a line, or turns the direction of writing.
 
-use std::fmt::Write as _;
+use std::fmt::Write;
 
 use serde_json::Value;
 
@@ -28,7 +28,9 @@ pub(super) fn text(plain: &str) -> String {
             '\t' => quoted.push_str("\\t"),
             c if c.is_control() || is_unseen(c) => {
                 let code = c as u32;
-                let _ = if code > 0xffff { write!(quoted, "\\U{code:08X}") } else { write!(quoted, "\\u{code:04X}") };
+                let written =
+                    if code > 0xffff { write!(quoted, "\\U{code:08X}") } else { write!(quoted, "\\u{code:04X}") };
+                debug_assert!(written.is_ok(), "writing to a String cannot fail");
             }
             c => quoted.push(c),
         }

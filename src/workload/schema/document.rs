@@ -8,7 +8,7 @@ const MOST_VALUES: usize = 20_000;
 const MOST_BYTES: usize = 512 << 10;
 
 /// A whole schema.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Document<'a> {
     root: &'a Value,
 }
@@ -82,16 +82,9 @@ fn percent_decoded(text: &str) -> String {
     let mut place = 0;
     while let Some(byte) = bytes.get(place) {
         let digits = (*byte == b'%').then(|| text.get(place + 1..place + 3)).flatten();
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(decoded) => {
-                plain.push(decoded);
-                place += 3;
-            }
-            None => {
-                plain.push(*byte);
-                place += 1;
-            }
-        }
+        let decoded = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        plain.push(decoded.unwrap_or(*byte));
+        place += if decoded.is_some() { 3 } else { 1 };
     }
     String::from_utf8_lossy(&plain).into_owned()
 }

@@ -54,14 +54,12 @@ impl Format {
             Self::DateTime => (20, 20),
             Self::Time => (9, 9),
             Self::Duration => (4, 5),
-            Self::Email => (25, 25),
-            Self::Hostname => (25, 25),
+            Self::Email | Self::Hostname => (25, 25),
             Self::Ipv4 => (9, 11),
             Self::Ipv6 => (14, 14),
             Self::Uri => (28, 28),
             Self::JsonPointer => (5, 5),
-            Self::RelativePointer => (6, 6),
-            Self::Regex => (6, 6),
+            Self::RelativePointer | Self::Regex => (6, 6),
             Self::Base64 => (16, 16),
         }
     }

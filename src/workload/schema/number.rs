@@ -50,7 +50,7 @@ impl Decimal {
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         let fraction = fraction.trim_end_matches('0');
         let mut mantissa: i128 = format!("{whole}{fraction}").parse().ok()?;
-        let mut decimals = fraction.len() as i32 - exponent;
+        let mut decimals = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
         while decimals < 0 {
             mantissa = mantissa.checked_mul(10).filter(|n| n.abs() < LARGEST)?;
             decimals += 1;
