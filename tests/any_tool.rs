@@ -139,7 +139,9 @@ fn results_are_held_to_the_output_schema_of_their_tool_in_the_share_that_is_aske
     let tools = json!([{"name": "work", "inputSchema": {"type": "object"}, "outputSchema": balance()}]);
     let run = |answer: fn(&Value) -> Value, flags: &str| {
         let server = server(tools.clone(), answer);
-        Load::on(&server.url(), &format!("--tool work --rate 500 --total 200 --seed 1 {flags}")).run()
+        Load::on(&server.url(), &format!("--tool work --rate 500 --total 200 --seed 1 {flags}"))
+            .promising("error_rate < 60%")
+            .run()
     };
     let all = run(wrong, "--check-output 100%");
     assert_eq!(all.count(Outcome::WrongAnswer), 200);

@@ -208,7 +208,7 @@ impl<'a> Builder<'a> {
         let mut lists = lists.by_ref().flatten();
         let first = lists.next().unwrap_or_default();
         let others: Vec<Vec<&Value>> = lists.collect();
-        let fits = |value: &&&Value| kinds.allow(value) && others.iter().all(|list| list.contains(value));
+        let fits = |value: &&&Value| kinds.have(value) && others.iter().all(|list| list.contains(value));
         let values: Vec<String> = first.iter().filter(fits).map(ToString::to_string).collect();
         // What else is said of them was not looked at.
         let is_plain = |members: &&serde_json::Map<String, Value>| {

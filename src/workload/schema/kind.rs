@@ -107,7 +107,7 @@ impl Kinds {
     }
 
     /// Whether a value is of one of them.
-    pub(super) fn allow(self, value: &Value) -> bool {
+    pub(super) fn have(self, value: &Value) -> bool {
         let is_whole = || value.as_f64().is_some_and(|n| n.fract() == 0.0);
         let kind = match value {
             Value::Null => Kind::Null,
