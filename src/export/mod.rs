@@ -217,8 +217,8 @@ mod tests {
     use std::net::TcpStream;
 
     use super::*;
-    use crate::measure::{Fate, Recorder, Sample, Shape, SideCall, SideKind, Summary};
-    use crate::outcome::Outcome;
+    use crate::measure::{Evidence, Fate, Probes, Recorder, Sample, Shape, SideCall, SideKind, Summary};
+    use crate::outcome::{Outcome, Probe, Violation};
     use crate::time::{Moment, Rate};
     use crate::verdict::{Judgement, Objective, judge};
 
@@ -310,6 +310,26 @@ mod tests {
 
     fn exporter() -> Exporter {
         Exporter::bind("127.0.0.1:0", identity("pay")).unwrap()
+    }
+
+    #[test]
+    fn broken_promises_and_probes_are_there_by_kind_from_the_beginning() {
+        let exporter = exporter();
+        let of = |page: &BTreeMap<String, f64>| {
+            [
+                page[r#"mcpace_violations_total{kind="double_charge"}"#],
+                page[r#"mcpace_violations_total{kind="balance_off"}"#],
+                page[r#"mcpace_probes_total{kind="parallel"}"#],
+                page[r#"mcpace_unresolved_calls_total{operation="pay"}"#],
+            ]
+        };
+        assert_eq!(of(&scrape(&exporter)), [0.0; 4]);
+        let mut summary = summary(5);
+        summary.truth.violated(Violation::DoubleCharge, 3, Evidence::default());
+        summary.truth.probes[Probe::Parallel.index()] = Probes { kept: 4, broken: 3, unclear: 2 };
+        summary.truth.unresolved_of(0).calls = 5;
+        publish(&exporter, RunState::Measure, &summary);
+        assert_eq!(of(&scrape(&exporter)), [3.0, 0.0, 9.0, 5.0]);
     }
 
     #[test]

@@ -183,7 +183,8 @@ pub(super) fn standing(answer: &Answer<'_>) -> Standing {
         ["reject", "declin", "fail", "error", "conflict", "duplicate", "invalid", "refuse", "cancel"];
     const PENDING: [&str; 7] = ["pend", "process", "progress", "queue", "accepted", "created", "initiated"];
     let Some(status) = answer.value(&STATUS) else { return Standing::Done };
-    let status = status.text.to_ascii_lowercase();
+    let mut status = status.text;
+    status.make_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| status.contains(word));
     match () {
         () if says(&REFUSED) => Standing::Refused,
