@@ -330,6 +330,11 @@ impl Operation {
     pub fn sends(&self, pointer: &str) -> bool {
         super::sent::walk(&self.arguments, pointer).is_ok()
     }
+
+    /// Whether that value is a generated one, so that calls differ in it.
+    pub fn generates(&self, pointer: &str) -> bool {
+        matches!(super::sent::walk(&self.arguments, pointer), Ok(super::sent::Walked::Generated(_)))
+    }
 }
 
 /// Whether a value is `{ auto = true }`, or has one in it.

@@ -92,8 +92,8 @@ pub fn operations_with_wallets(direction: Direction) -> Vec<Operation> {
     all
 }
 
-/// Takes out of built-in operations what others, put in their place, give no ground for: what is sent or remembered there
-/// may have other names.
+/// Takes out of built-in operations what others, put in their place, give no ground for: what is sent, remembered or
+/// promised there may have other names.
 pub fn fit(operation: &mut Operation, makes: &[String]) {
     let captured = operation.asks().into_iter().next().cloned();
     operation.must_find &= captured.is_some();
@@ -108,7 +108,17 @@ pub fn fit(operation: &mut Operation, makes: &[String]) {
     let expect = expect.map(|(at, want)| (at.clone(), want.clone())).collect();
     let remember = operation.remember.iter().filter(|(_, pointer)| sends(pointer));
     let remember = remember.map(|(name, pointer)| (name.clone(), pointer.clone())).collect();
+    let are_sent = |account: &[String]| account.iter().all(|pointer| sends(pointer));
+    // A key that is the same in every call is none that could be used again.
+    let key = operation.idempotency.clone().filter(|key| operation.generates(&key.key));
+    let key = key.map(|key| {
+        let alter = key.alter.filter(|pointer| operation.generates(pointer));
+        Idempotency { alter, ..key }
+    });
+    let moves = operation.moves.clone().filter(|moves| are_sent(&moves.account) && sends(&moves.amount));
+    let balance = operation.balance.clone().filter(|balance| are_sent(&balance.account));
     (operation.expect, operation.remember) = (expect, remember);
+    (operation.idempotency, operation.moves, operation.balance) = (key, moves, balance);
 }
 
 impl Operation {
@@ -154,6 +164,26 @@ mod tests {
     use crate::outcome::Outcome;
     use crate::time::Moment;
     use crate::workload::{Mix, OperationId, Reply, RunIdentity, Stamps, Workload};
+
+    #[test]
+    fn a_promise_about_what_other_arguments_do_not_send_is_taken_out() {
+        let [create, _, balance] = operations_with_wallets(Direction::Up).try_into().unwrap();
+        let fitted = |of: &Operation, arguments: Value| {
+            let mut operation = Operation { arguments, ..of.clone() };
+            fit(&mut operation, &[]);
+            operation
+        };
+        assert_eq!(fitted(&create, create.arguments.clone()).idempotency, create.idempotency);
+        assert_eq!(fitted(&create, create.arguments.clone()).moves, create.moves);
+        let bare = fitted(&create, json!({"literal": {}}));
+        assert_eq!((bare.idempotency, bare.moves), (None, None));
+        let key = json!({"idempotency_key": {"uuid": true}, "amount": 5, "customer_id": "c"});
+        let fixed = fitted(&create, key);
+        assert_eq!(fixed.idempotency.unwrap().alter, None, "an amount that is always the same cannot be altered");
+        assert_eq!(fixed.moves, None, "the account's currency is not sent");
+        assert_eq!(fitted(&create, json!({"idempotency_key": "always"})).idempotency, None);
+        assert_eq!(fitted(&balance, json!({"customer_id": "c"})).balance, None);
+    }
 
     fn only(operation: u16) -> Workload {
         let identity = RunIdentity { run_id: "0123".into(), started_unix_ms: 0 };
