@@ -265,6 +265,7 @@ fn a_written_plan_names_where_secrets_come_from_and_never_what_they_are() {
     command.env("TOOL_KEY", "variable-secret");
     let ended = finish(command);
     assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.out.contains("What may be a key is masked in the URL"), "{}", ended.out);
     assert!(ended.out.contains("headers = { x-api-key = \"env:TOOL_KEY\" }"), "{}", ended.out);
     for secret in ["query-secret", "variable-secret", "given-value"] {
         assert!(!ended.out.contains(secret) && !ended.err.contains(secret), "{secret} in {}", ended.out);

@@ -84,7 +84,7 @@ fn head(plan: &Plan, who: Option<&str>, out: &mut String) {
         format_args!("# mcpace run --plan THIS_FILE\n\nname = {}\n\n[target]\n", text(&format!("{name} under load"))),
     );
     push(out, format_args!("url = {}\n", text(&plan.target.to_string())));
-    if plan.target.query_values().next().is_some() {
+    if plan.target.query_values().any(|value| !value.is_empty()) {
         out.push_str("# What may be a key is masked in the URL: write it in, or give the URL to mcpace run.\n");
     }
     if plan.protocol != Protocol::default() {
@@ -92,7 +92,7 @@ fn head(plan: &Plan, who: Option<&str>, out: &mut String) {
     }
     connection(&plan.connection, out);
     out.push_str(
-        "\n[run]\n# Calls in flight at most, and how long each may take.\nconcurrent = 1000\ntimeout = \"10s\"\n",
+        "\n[run]\n# Calls in flight at most, and how long each may take.\nconcurrent = 1000\ntimeout = \"30s\"\n",
     );
 }
 
@@ -305,6 +305,7 @@ mod tests {
         let text = starter(&target(), None);
         let plan = taken(&text, &Negotiated::default());
         assert_eq!(plan.operation_names(), payments::NAMES);
+        assert!(!text.contains("masked"), "{text}");
         assert_eq!(plan.flows[0].load.to_string(), "10/s for 30s");
         let (draft, faults) = file::read(
             &text
