@@ -9,7 +9,7 @@ use super::{Draft, Flow, FlowDraft, Load, Plan, Run};
 use crate::arrival::{Process, ProcessError, Profile};
 use crate::mcp::Target;
 use crate::time::{Moment, Rate, format_duration};
-use crate::verdict::{self, Objective};
+use crate::verdict::{self, Judging, Objective};
 use crate::workload::{Direction, Mix, Operation, OperationId, payments};
 
 /// Everything that is wrong with a plan, each with its place and the way out.
@@ -60,6 +60,7 @@ impl Draft {
     pub fn check(self, seed: u64, mut faults: Faults) -> Result<Plan, Faults> {
         let target = faults.take("failed to ", self.url.as_deref().unwrap_or(URL).parse::<Target>());
         let operations = all_operations(self.operations, self.truth.wallets, &mut faults);
+        let has_end = self.flows.iter().any(|flow| flow.load.has_end());
         let drafts = if self.flows.is_empty() { vec![FlowDraft::default()] } else { self.flows };
         let mut objectives = self.objectives;
         let mut flows = Vec::new();
@@ -90,9 +91,13 @@ impl Draft {
             pacing: self.pacing.unwrap_or_default(),
             lanes: self.lanes.unwrap_or(NonZeroU32::MIN),
             max_reply_bytes: self.max_reply_bytes.unwrap_or(MAX_REPLY_BYTES),
+            until_decided: self.until_decided.unwrap_or_default(),
+            abort_on_fail: self.abort_on_fail.unwrap_or_default(),
         };
+        let judging = self.judging.unwrap_or_default();
         check_run(&run, &flows, &mut faults);
         let truth = self.truth.check(&operations, &mut faults);
+        check_early_end(&run, judging, has_end, &mut faults);
         let connection = self.connection.check(target.as_ref(), run.timeout, &mut faults);
         match target {
             Some(target) if faults.0.is_empty() => Ok(Plan {
@@ -107,10 +112,26 @@ impl Draft {
                 flows,
                 operations,
                 objectives,
+                judging,
                 run,
                 truth,
             }),
             _ => Err(faults),
+        }
+    }
+}
+
+/// A run that ends when it is decided needs to know when it ends at the latest, and by what it decides.
+fn check_early_end(run: &Run, judging: Judging, has_end: bool, faults: &mut Faults) {
+    let asked = [(run.until_decided, "until_decided"), (run.abort_on_fail, "abort_on_fail")];
+    for (_, name) in asked.into_iter().filter(|(asked, _)| *asked) {
+        let flag = name.replace('_', "-");
+        if judging == Judging::Observed {
+            faults.note(format_args!("--{flag} ({name}) decides with confidence: leave --judge observed out"));
+        }
+        if !has_end {
+            faults
+                .note(format_args!("--{flag} ({name}) needs the longest time that the run may take: give --duration"));
         }
     }
 }

@@ -74,6 +74,7 @@ pub(crate) fn run(plan: Plan, seconds: u64, tell: impl Fn(u64, Moment) -> Told) 
         host: Host { name: Some("bench-1".into()), os: "linux".into(), arch: "x86_64".into(), cpus: 8 },
         server: Server { revision: Some("2025-11-25".into()), name: Some("payments".into()), warnings: Vec::new() },
         ending: Ending::Completed,
+        looks: None,
         summary,
     }
 }

@@ -155,7 +155,10 @@ mod tests {
         // From mpmath with forty digits; those of half a thousand million and more from SciPy 1.17, to eight.
         for (a, b, x, known) in TABLE {
             let seen = regularised(a, b, x);
-            assert!((seen / known - 1.0).abs() < if a < 1e8 { 1e-10 } else { 1e-8 }, "I_{x}({a}, {b}) = {seen}, not {known}");
+            assert!(
+                (seen / known - 1.0).abs() < if a < 1e8 { 1e-10 } else { 1e-8 },
+                "I_{x}({a}, {b}) = {seen}, not {known}"
+            );
         }
     }
 
