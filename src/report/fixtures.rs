@@ -81,7 +81,7 @@ pub(crate) fn run(plan: Plan, seconds: u64, tell: impl Fn(u64, Moment) -> Told) 
 
 const MIXED: &str = r#"
     name = "payments at the promised rate"
-    objectives = ["p95(create_payment) < 150ms", "error_rate < 0.1%", "rate >= 100/s"]
+    objectives = ["p95(create_payment) < 150ms", "error_rate < 1%", "rate >= 100/s"]
     target = { url = "http://pay.example.com:8000" }
     [[flow]]
     operations = { create_payment = 1, verify_payment = 1, get_wallet_balance = 1 }

@@ -13,6 +13,10 @@ mod looks;
 mod mean;
 mod quantiles;
 mod share;
+#[cfg(test)]
+pub(crate) mod simulated;
+#[cfg(test)]
+mod simulation;
 mod size;
 
 pub use beta::at_most;

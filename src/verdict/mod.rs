@@ -4,6 +4,8 @@
 //! at a [`crate::measure::Summary`] and nothing else, so a saved run gets the same answer as a live one. Every objective
 //! gives a [`Finding`]; what makes the measurement itself untrustworthy is a doubt, and a doubt beats every finding.
 
+#[cfg(test)]
+mod confidence_tests;
 mod evidence;
 mod figure;
 mod indicator;
