@@ -260,11 +260,7 @@ fn check_run(run: &Run, flows: &[Flow], faults: &mut Faults) {
         let (lanes, concurrent) = (run.lanes, run.concurrent);
         faults.note(format_args!("{lanes} lanes share {concurrent} calls in flight: give no more lanes than that"));
     }
-    let end = |flow: &Flow| {
-        let by_total = flow.total.and_then(|total| flow.load.moment_of(total as f64)).map(|m| m.since(Moment::ZERO));
-        if flow.load.is_endless() { by_total.unwrap_or(Duration::MAX) } else { flow.load.duration() }
-    };
-    if let Some(longest) = flows.iter().map(end).max().filter(|longest| run.warmup >= *longest) {
+    if let Some(longest) = flows.iter().map(Flow::duration).max().filter(|longest| run.warmup >= *longest) {
         faults.note(format_args!(
             "a warm-up of {} leaves nothing of the {} to judge: give a shorter one",
             format_duration(run.warmup),
@@ -315,6 +311,36 @@ mod tests {
         assert_eq!(found, ["3 lanes share 2 calls in flight: give no more lanes than that"]);
         let found = faults(Draft { warmup: Some(Duration::from_secs(10)), ..Draft::default() });
         assert_eq!(found, ["a warm-up of 10s leaves nothing of the 10.0 s to judge: give a shorter one"]);
+    }
+
+    #[test]
+    fn how_long_a_run_takes_at_most_is_known_from_its_profile_and_its_counts() {
+        let flow = |load: &str, total| FlowDraft {
+            load: Load { profile: Some(load.parse().unwrap()), total, ..Load::default() },
+            ..FlowDraft::default()
+        };
+        let longest = |flows| Draft { flows, ..Draft::default() }.check(1, Faults::default()).unwrap().longest();
+        assert_eq!(longest(vec![flow("100/s for 30s", None), flow("5/s for 1m", None)]), Duration::from_secs(60));
+        assert_eq!(longest(vec![flow("100/s for 30s", Some(500))]), Duration::from_secs(5));
+        assert_eq!(longest(vec![flow("100/s for 30s", Some(50_000))]), Duration::from_secs(30));
+        assert_eq!(longest(vec![FlowDraft::default()]), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn who_wants_an_early_end_says_when_the_latest_is_and_judges_with_confidence() {
+        let ending = |duration, judging| {
+            let load = Load { duration, ..Load::default() };
+            let flows = vec![FlowDraft { load, ..FlowDraft::default() }];
+            Draft { flows, judging, until_decided: Some(true), ..Draft::default() }
+        };
+        let plan = ending(Some(Duration::from_secs(300)), None).check(1, Faults::default()).unwrap();
+        let looks = plan.looks().unwrap().planned;
+        assert_eq!((looks.early.len(), looks.last.at.round() as u64), (7, 300));
+        assert!(Draft::default().check(1, Faults::default()).unwrap().looks().is_none());
+        assert!(faults(ending(None, None))[0].contains("give --duration"));
+        assert!(
+            faults(ending(Some(Duration::from_secs(300)), Some(Judging::Observed)))[0].contains("--judge observed")
+        );
     }
 
     #[test]

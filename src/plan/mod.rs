@@ -84,6 +84,15 @@ pub struct Flow {
     pub total: Option<u64>,
 }
 
+impl Flow {
+    /// How long its arrivals are due, by what its profile intends.
+    pub fn duration(&self) -> Duration {
+        let counted = self.total.and_then(|total| self.load.moment_of(total as f64));
+        let counted = counted.map_or(Duration::MAX, |end| end.since(Moment::ZERO));
+        if self.load.is_endless() { counted } else { counted.min(self.load.duration()) }
+    }
+}
+
 /// How a run is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -131,13 +140,7 @@ impl Plan {
 
     /// How long arrivals are due at most, by what the flows' profiles intend.
     pub fn longest(&self) -> Duration {
-        let end = |flow: &Flow| {
-            let counted = flow.total.and_then(|total| flow.load.moment_of(total as f64));
-            let counted = counted.map(|end| end.since(Moment::ZERO));
-            let whole = (!flow.load.is_endless()).then(|| flow.load.duration());
-            [counted, whole].into_iter().flatten().min()
-        };
-        self.flows.iter().filter_map(end).max().unwrap_or_default()
+        self.flows.iter().map(Flow::duration).max().unwrap_or_default()
     }
 
     /// When the run is looked at before its end, where it may end early.
