@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Draft, Flow, FlowDraft, Load, Plan, Run};
 use crate::arrival::{Process, ProcessError, Profile};
 use crate::mcp::Target;
-use crate::time::{Moment, Rate, format_duration};
+use crate::time::{Rate, format_duration};
 use crate::verdict::{self, Judging, Objective};
 use crate::workload::{Direction, Mix, Operation, OperationId, payments};
 
@@ -320,7 +320,7 @@ mod tests {
             ..FlowDraft::default()
         };
         let longest = |flows| Draft { flows, ..Draft::default() }.check(1, Faults::default()).unwrap().longest();
-        assert_eq!(longest(vec![flow("100/s for 30s", None), flow("5/s for 1m", None)]), Duration::from_secs(60));
+        assert_eq!(longest(vec![flow("100/s for 30s", None), flow("5/s for 1m", None)]), Duration::from_mins(1));
         assert_eq!(longest(vec![flow("100/s for 30s", Some(500))]), Duration::from_secs(5));
         assert_eq!(longest(vec![flow("100/s for 30s", Some(50_000))]), Duration::from_secs(30));
         assert_eq!(longest(vec![FlowDraft::default()]), Duration::from_secs(10));
@@ -333,14 +333,12 @@ mod tests {
             let flows = vec![FlowDraft { load, ..FlowDraft::default() }];
             Draft { flows, judging, until_decided: Some(true), ..Draft::default() }
         };
-        let plan = ending(Some(Duration::from_secs(300)), None).check(1, Faults::default()).unwrap();
+        let plan = ending(Some(Duration::from_mins(5)), None).check(1, Faults::default()).unwrap();
         let looks = plan.looks().unwrap().planned;
         assert_eq!((looks.early.len(), looks.last.at.round() as u64), (7, 300));
         assert!(Draft::default().check(1, Faults::default()).unwrap().looks().is_none());
         assert!(faults(ending(None, None))[0].contains("give --duration"));
-        assert!(
-            faults(ending(Some(Duration::from_secs(300)), Some(Judging::Observed)))[0].contains("--judge observed")
-        );
+        assert!(faults(ending(Some(Duration::from_mins(5)), Some(Judging::Observed)))[0].contains("--judge observed"));
     }
 
     #[test]

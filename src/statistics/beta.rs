@@ -33,13 +33,13 @@ pub(super) fn at_least(hits: f64, calls: f64, share: f64) -> f64 {
     regularised(hits, calls - hits + 1.0, share)
 }
 
-/// I_x(a, b), for positive a and b and x within 0 and 1: to nine digits, and to seven at ten thousand million calls.
+/// `I_x(a, b)`, for positive a and b and x within 0 and 1: to nine digits, and to seven at ten thousand million calls.
 pub(super) fn regularised(a: f64, b: f64, x: f64) -> f64 {
     // Where the fraction converges fast; elsewhere by symmetry.
     if x < (a + 1.0) / (a + b + 2.0) { tail(a, b, x, 1.0 - x) } else { 1.0 - tail(b, a, 1.0 - x, x) }
 }
 
-/// I_x(a, b) for x up to about the mean; `rest` is 1 − x.
+/// `I_x(a, b)` for x up to about the mean; `rest` is 1 − x.
 pub(super) fn tail(a: f64, b: f64, x: f64, rest: f64) -> f64 {
     if x <= 0.0 {
         return 0.0;

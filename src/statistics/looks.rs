@@ -3,7 +3,7 @@
 //! Whoever looks again and again, and stops where the figures please, is wrong more often than 5 %. So the looks are
 //! planned before the run, in geometric steps back from its end, and share the error: one half is for the end, and the
 //! other is spread evenly over the early looks. That the sum is 5 % is the union bound of Bonferroni, so it holds
-//! whatever the figures of two looks have in common, as spending functions do (Lan and DeMets 1983).
+//! whatever the figures of two looks have in common, as spending functions do (Lan and `DeMets` 1983).
 //!
 //! PASS is looked for in the last sixteenfold of the run only: with nothing bad seen it rests on independence, and a
 //! target that stalls now and then is the likelier not to have stalled yet, the earlier one looks.

@@ -45,7 +45,9 @@ pub fn holm<T>(claims: &[T], error: f64, holds: impl Fn(&T, f64) -> bool) -> Vec
         if found.is_empty() {
             return held;
         }
-        found.into_iter().for_each(|at| held[at] = true);
+        for at in found {
+            held[at] = true;
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Binomial, Distribution, Exp, Poisson, Uniform};
+use rand_distr::{Binomial, Distribution, Exp, Poisson, StandardNormal, Uniform};
 
 use super::{Count, Times};
 
@@ -67,10 +67,11 @@ impl Simulator {
         }
     }
 
-    /// The times of a run in which calls take 10 ms each, and wait for the end of a freeze that they fall into; and the
+    /// The times of a run in which calls take 10 ms, give or take 5, and wait for the end of a freeze that they fall into; and the
     /// truth of their mean in seconds.
     pub(crate) fn times(&mut self, kind: Kind, seconds: usize, bad: f64) -> (Vec<Times>, f64) {
         const USUAL: f64 = 0.010;
+        const SPREAD: f64 = 0.005;
         let mut waits = vec![0.0; seconds];
         for (begin, end) in self.freezes(kind, seconds as f64, bad) {
             over_seconds(begin, end, seconds, |second, from, to| {
@@ -80,7 +81,8 @@ impl Simulator {
         let calls = Poisson::new(self.rate).unwrap();
         let times = waits.into_iter().map(|wait| {
             let calls: f64 = calls.sample(&mut self.random);
-            Times { calls, sum: calls * (USUAL + wait) }
+            let noise: f64 = StandardNormal.sample(&mut self.random);
+            Times { calls, sum: calls * (USUAL + wait) + noise * SPREAD * calls.sqrt() }
         });
         let times = times.collect();
         // Half a freeze on average, weighted by how likely it is to be met.

@@ -38,11 +38,9 @@ fn intervals_of_95_percent_hold_the_truth_whatever_makes_calls_bad() {
     for kind in KINDS {
         for seconds in [60, 300, 1800] {
             let held = covered(kind, seconds, 0.05, 100.0, |counts| counts);
-            println!("{kind:?} {seconds} s: {held}");
             assert!(held >= 0.93, "{kind:?} over {seconds} s: {held}");
         }
         let held = covered(kind, 1800, 0.05, 100.0, |counts| folded(&counts));
-        println!("{kind:?} 1800 s, folded: {held}");
         assert!(held >= 0.93, "{kind:?} over 1800 s in cells of ten: {held}");
     }
 }
@@ -51,7 +49,6 @@ fn intervals_of_95_percent_hold_the_truth_whatever_makes_calls_bad() {
 fn intervals_of_independent_calls_are_not_wider_than_need_be() {
     for seconds in [60, 300, 1800] {
         let held = covered(Kind::Independent, seconds, 0.05, 1000.0, |counts| counts);
-        println!("{seconds} s: {held}");
         assert!((0.93..=0.97).contains(&held), "{seconds} s: {held}");
     }
 }
@@ -77,7 +74,6 @@ fn at_the_limit_neither_verdict_is_given_wrongly_more_often_than_promised() {
                 passed += u32::from(share.is_below(0.05, ERROR));
                 failed += u32::from(share.is_above(0.05, ERROR));
             }
-            println!("{kind:?} {seconds} s: PASS {passed}, FAIL {failed}");
             assert!(at_most_five_percent(passed), "{kind:?} over {seconds} s: {passed} passed wrongly");
             assert!(at_most_five_percent(failed), "{kind:?} over {seconds} s: {failed} failed wrongly");
         }
@@ -97,18 +93,24 @@ fn looking_early_does_not_make_it_worse() {
                     let share = share(&counts[..look.at as usize]);
                     let (pass, fail) =
                         (look.pass.is_some_and(|error| share.is_below(0.05, error)), share.is_above(0.05, look.fail));
-                    passed += u32::from(pass);
-                    failed += u32::from(fail);
+                    // What is said of a run that ended early is said of the time until then.
+                    let truth = so_far(kind, look.at / f64::from(seconds));
+                    passed += u32::from(pass && truth >= 0.05);
+                    failed += u32::from(fail && truth <= 0.05);
                     if pass || fail {
                         break;
                     }
                 }
             }
-            println!("{kind:?} {seconds} s: PASS {passed}, FAIL {failed}");
             assert!(at_most_five_percent(passed), "{kind:?} over {seconds} s: {passed} passed wrongly");
             assert!(at_most_five_percent(failed), "{kind:?} over {seconds} s: {failed} failed wrongly");
         }
     }
+}
+
+/// The share of bad calls in a first part of a run in which it is 5 % on the whole.
+fn so_far(kind: Kind, part: f64) -> f64 {
+    if kind == Kind::Drift { 0.05 * (0.2 + 0.8 * part) } else { 0.05 }
 }
 
 #[test]
@@ -140,7 +142,6 @@ fn what_is_far_from_the_limit_is_decided() {
                 if bad < 0.05 { share.is_below(0.05, ERROR) } else { share.is_above(0.05, ERROR) }
             })
             .count();
-        println!("{kind:?} {seconds} s {bad}: {decided}");
         assert!(decided >= least, "{kind:?} over {seconds} s with {bad}: {decided}");
     }
 }
@@ -175,11 +176,9 @@ fn means_hold_the_truth_too() {
             .filter(|_| {
                 let (times, truth) = simulator.times(kind, seconds, 0.05);
                 let mean = Mean::of(&times, 0.0).expect("there were calls");
-                let slack = truth * 1e-9;
-                mean.lower(0.025) <= truth + slack && truth <= mean.upper(0.025) + slack
+                mean.lower(0.025) <= truth && truth <= mean.upper(0.025)
             })
             .count();
-        println!("{kind:?} {seconds} s: {held}");
         assert!(held >= 930, "{kind:?} over {seconds} s: {held}");
     }
 }

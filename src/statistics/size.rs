@@ -43,7 +43,7 @@ fn fewest(holds: impl Fn(f64) -> bool) -> Option<f64> {
         }
     }
     while high - low > 1.0 {
-        let middle = ((low + high) / 2.0_f64).floor();
+        let middle = f64::midpoint(low, high).floor();
         *(if holds(middle) { &mut high } else { &mut low }) = middle;
     }
     Some(high)

@@ -210,6 +210,8 @@ mod tests {
         assert!(text(&run).contains("give an --objective"));
         let mut idle = fixtures::flows();
         idle.plan.objectives = vec!["p95(get_wallet_balance) < 25ms".parse().unwrap()];
-        assert!(text(&idle).contains("INCONCLUSIVE") && text(&idle).contains("What is missing"));
+        assert!(
+            text(&idle).contains("INCONCLUSIVE") && text(&idle).contains("missing: calls of it that end after warm-up")
+        );
     }
 }

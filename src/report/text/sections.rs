@@ -112,8 +112,8 @@ fn ends(interval: &Interval) -> String {
 fn assumption(report: &Report<'_>) -> String {
     let third = humane_duration(report.overall.duration / 3);
     format!(
-        "Taken as independent: where none or all were bad, how calls hang together cannot be seen. A target that stalls \
-         less often than once in {third} may not have shown it in this run."
+        "Taken as independent: where no call was bad, or every one, or only seconds were seen, it cannot be told how calls \
+         hang together. A target that stalls less often than once in {third} may not have shown it in this run."
     )
 }
 
