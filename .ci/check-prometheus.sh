@@ -150,7 +150,7 @@ done < "$work/expressions"
 
 code=0
 wait "$run" || code=$?
-[ "$code" -le 1 ] || [ "$code" -eq 3 ] || { cat "$work/run.err" >&2; fail "the run ended with exit code $code"; }
+[ "$code" -le 1 ] || [ "$code" -eq 3 ] || [ "$code" -eq 4 ] || { cat "$work/run.err" >&2; fail "the run ended with exit code $code"; }
 [ -s "$work/run.json" ] || fail "the run saved nothing"
 
 # --- the final counters are the saved run's -----------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 //! | 0 | `stamp` | an instant of the wall clock as RFC 3339 text |
 //! | 0 | [`outcome`] | how a call ended, and whose fault that was |
 //! | 0 | [`secret`] | values that are sent and never shown |
+//! | 0 | [`statistics`] | HOW SURE: what counts say, with which confidence |
 //! | 1 | [`arrival`] | WHEN: a schedule that never looks at a clock |
 //! | 1 | [`workload`] | WHAT: the call for an arrival, and what its reply teaches |
 //! | 1 | [`mcp`] | THE WIRE: MCP in bytes, without I/O |
@@ -39,6 +40,7 @@ pub mod secret;
 #[cfg(feature = "server")]
 pub mod server;
 mod stamp;
+pub mod statistics;
 pub mod time;
 pub mod verdict;
 pub mod workload;

@@ -13,17 +13,18 @@ use std::path::Path;
 use scanner::{Source, Word, blank_tests, is_name, sources};
 
 /// The modules in layer order, and what each may know of the others. `driver::Driver` is that one item only.
-const MODULES: [(u8, &str, &[&str]); 15] = [
+const MODULES: [(u8, &str, &[&str]); 16] = [
     (0, "time", &[]),
     (0, "stamp", &[]),
     (0, "outcome", &[]),
     (0, "secret", &[]),
+    (0, "statistics", &[]),
     (1, "arrival", &["time"]),
     // The one arrow within a layer: a call is made for an arrival.
     (1, "workload", &["time", "stamp", "outcome", "arrival"]),
     (1, "mcp", &["time", "outcome", "secret"]),
     (1, "measure", &["time", "outcome"]),
-    (2, "verdict", &["time", "outcome", "measure"]),
+    (2, "verdict", &["time", "outcome", "statistics", "measure"]),
     (2, "plan", &["time", "secret", "arrival", "workload", "mcp", "verdict"]),
     (3, "driver", &["time", "outcome", "secret", "workload", "mcp", "measure"]),
     (3, "server", &["time"]),
@@ -33,8 +34,20 @@ const MODULES: [(u8, &str, &[&str]); 15] = [
 ];
 
 /// Modules without I/O, clock, thread or print.
-const PURE: [&str; 11] =
-    ["time", "stamp", "outcome", "secret", "arrival", "workload", "mcp", "measure", "verdict", "plan", "report"];
+const PURE: [&str; 12] = [
+    "time",
+    "stamp",
+    "outcome",
+    "secret",
+    "statistics",
+    "arrival",
+    "workload",
+    "mcp",
+    "measure",
+    "verdict",
+    "plan",
+    "report",
+];
 const IMPURE_WORDS: [&str; 20] = [
     "tokio",
     "hyper",

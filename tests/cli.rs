@@ -46,7 +46,8 @@ fn flags_beat_the_environment_and_that_beats_the_plan_file_and_that_the_defaults
     let run = |flags: &str, variables: &[(&str, &str)]| {
         let out = folder.path().join("run.json");
         let mut command = mcpace();
-        command.args(["run", "--metrics", "off", "--objective", common::GENEROUS, "--out"]).arg(&out);
+        command.args(["run", "--metrics", "off", "--judge", "observed", "--objective", common::GENEROUS, "--out"]);
+        command.arg(&out);
         command.args(words(flags)).envs(variables.iter().copied());
         let ended = finish(command);
         assert_eq!(ended.code, Some(0), "{flags} {variables:?}: {}{}", ended.err, ended.out);
@@ -127,7 +128,10 @@ fn flags_that_cannot_be_meant_are_refused_with_the_way_out_and_nothing_is_sent()
         ("--duration 0s", &["0s", "1ms"]),
         ("--timeout 0", &["timeout", "1ms"]),
         ("--duration 1s --warmup 1s", &["warm-up"]),
-        ("--judge confident", &["not yet available", "observed"]),
+        ("--judge sure", &["sure", "confident or observed"]),
+        ("--until-decided", &["--until-decided", "--duration"]),
+        ("--abort-on-fail", &["--abort-on-fail", "--duration"]),
+        ("--abort-on-fail --duration 9s --judge observed", &["--abort-on-fail", "--judge observed"]),
         ("--tool work --args [1]", &["--args", "not a JSON object"]),
         ("--tool work --args {", &["--args is not JSON"]),
         ("--args {}", &["--tool"]),
@@ -170,7 +174,8 @@ fn a_metrics_port_that_is_taken_is_a_warning_where_nobody_asked() {
     // Whoever holds the default port, there is somebody.
     let _held = std::net::TcpListener::bind("127.0.0.1:9464");
     let server = Server::start("");
-    let ended = finish_with(&["run", &server.url, "--total", "5", "--objective", common::GENEROUS]);
+    let ended =
+        finish_with(&["run", &server.url, "--total", "5", "--judge", "observed", "--objective", common::GENEROUS]);
     assert_eq!(ended.code, Some(0), "{}{}", ended.err, ended.out);
     assert!(ended.err.contains("WARN") && ended.err.contains("without metrics"), "{}", ended.err);
 }

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::connection::ConnectionArgs;
 use super::environment;
 use super::exit::Failure;
+use super::judging::JudgingArgs;
 use super::truth::TruthArgs;
 use crate::arrival::Profile;
 use crate::mcp::Protocol;
@@ -104,9 +105,8 @@ pub(super) struct RunArgs {
     /// Leading part of the run that is kept apart and not judged.
     #[arg(long, value_name = "D", value_parser = parse_duration, help_heading = "Verdict")]
     warmup: Option<Duration>,
-    /// How to judge: by the plain observed value.
-    #[arg(long = "judge", value_name = "observed", value_parser = parse_judge, help_heading = "Verdict")]
-    _judge: Option<Judge>,
+    #[command(flatten)]
+    judging: JudgingArgs,
     /// Same seed, same schedule, same operations and generated fields [default: random].
     #[arg(long, value_name = "N", help_heading = "Verdict")]
     seed: Option<u64>,
@@ -161,18 +161,6 @@ fn parse_pacing(text: &str) -> Result<Pacing, String> {
         "exact" => Ok(Pacing::Exact),
         "economical" => Ok(Pacing::Economical),
         _ => Err("give auto, exact or economical".to_owned()),
-    }
-}
-
-/// How objectives are judged: there is one way yet.
-#[derive(Clone, Copy, Debug)]
-struct Judge;
-
-fn parse_judge(text: &str) -> Result<Judge, String> {
-    match text {
-        "observed" => Ok(Judge),
-        "confident" => Err("verdicts with confidence are not yet available: give observed, or leave it out".to_owned()),
-        _ => Err("give observed".to_owned()),
     }
 }
 
@@ -250,7 +238,7 @@ impl RunArgs {
             pacing: self.pacing,
             lanes: self.lanes,
             truth: self.truth.draft(),
-            ..Draft::default()
+            ..self.judging.draft()
         })
     }
 
@@ -393,7 +381,7 @@ mod tests {
             ("mcpace --rate 0", "--rate"),
             ("mcpace --total 0", "--total"),
             ("mcpace --concurrent 0", "--concurrent"),
-            ("mcpace --judge confident", "not yet available"),
+            ("mcpace --judge sure", "give confident or observed"),
             ("mcpace --objective p95", "--objective"),
             ("mcpace --load 10/s --rate 3", "--load"),
         ] {

@@ -9,7 +9,7 @@ use super::exit::{Exit, Failure};
 use super::flags::told;
 use super::log::LogArgs;
 use super::{files, results};
-use crate::verdict::{Objective, Verdict};
+use crate::verdict::{Judging, Objective, Verdict};
 
 /// Flags of `mcpace report`.
 #[derive(Debug, Args)]
@@ -20,6 +20,9 @@ pub(super) struct ReportArgs {
     /// Judge by this promise instead of the run's own, repeatable.
     #[arg(long = "objective", value_name = "O", value_parser = told::<Objective>)]
     objectives: Vec<Objective>,
+    /// How to judge: with 95 % confidence, or by the plain observed value [default: as the run was].
+    #[arg(long, value_name = "confident|observed", value_parser = told::<Judging>)]
+    judge: Option<Judging>,
 }
 
 /// Prints each run's report; the exit code is that of the worst verdict.
@@ -27,7 +30,7 @@ pub(super) fn report(args: &ReportArgs, log: &LogArgs) -> Result<Exit, Failure> 
     let mut worst = Verdict::Pass;
     for path in &args.runs {
         let saved = files::read(path).map_err(|why| Failure::usage(anyhow!("failed to {why}")))?;
-        worst = worst.max(results::print(&saved, &args.objectives, Some(path), log)?);
+        worst = worst.max(results::print(&saved, &args.objectives, args.judge, Some(path), log)?);
     }
     Ok(worst.into())
 }

@@ -8,16 +8,18 @@ use anyhow::anyhow;
 use super::exit::{Exit, Failure};
 use super::log::LogArgs;
 use crate::report::{Format, Report, SavedRun, Style, Text};
-use crate::verdict::{Objective, Verdict};
+use crate::verdict::{Judging, Objective, Verdict};
 
-/// Judges a run, by `objectives` where there are any, and prints the report.
+/// Judges a run, by `objectives` where there are any, the way that is asked for or else its own, and prints the report.
 pub(super) fn print(
     saved: &SavedRun,
     objectives: &[Objective],
+    judging: Option<Judging>,
     file: Option<&Path>,
     log: &LogArgs,
 ) -> Result<Verdict, Failure> {
-    let judgement = saved.judge(objectives).map_err(|why| Failure::usage(anyhow!("failed to {why}")))?;
+    let judging = judging.unwrap_or(saved.plan.judging);
+    let judgement = saved.judge_by(objectives, judging).map_err(|why| Failure::usage(anyhow!("failed to {why}")))?;
     let file = file.map(|path| path.display().to_string());
     let report = Report::new(saved, &judgement);
     let report = match &file {

@@ -1,6 +1,5 @@
 //! `mcpace run`: from flags to a plan, a run, a report and an exit code.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::thread;
 
@@ -9,6 +8,7 @@ use anyhow::{Context, anyhow};
 use super::exit::{Exit, Failure};
 use super::flags::RunArgs;
 use super::log::LogArgs;
+use super::looking::Looking;
 use super::session::Session;
 use super::signals::Signals;
 use super::watch::Watch;
@@ -38,14 +38,15 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let session = Session::open(&plan, &signals)?;
     tracing::info!("run {} begins, seed {}", identity.run_id, plan.seed);
     let setup = Setup { identity, bounds, side_calls: session.pool.side_calls.clone(), stop };
-    let ended = drive(&session.plan, &setup, &session, &watch);
+    let mut looking = Looking::new(&plan, &objectives);
+    let ended = drive(&session.plan, &setup, &session, &watch, &mut looking);
     let closing = session.close();
     let mut ended = ended?;
     for call in &closing {
         ended.summary.note_side_call(call, &setup.bounds);
     }
     watch.end(&ended.summary);
-    let saved = saved_run(&session.plan, setup.identity, &session, ended, &signals);
+    let saved = saved_run(&session.plan, setup.identity, &session, ended, &signals, looking);
     let exit = finish(&saved, args.out.as_deref(), log);
     // Whoever stopped the run early does not want to wait now; a signal from here on cuts the waiting short.
     let stopped = signals.first();
@@ -59,7 +60,13 @@ fn resolved(plan: &Plan) -> Result<Vec<Resolved>, Failure> {
     each.collect::<Result<_, _>>().map_err(Failure::usage)
 }
 
-fn drive(plan: &Plan, setup: &Setup, session: &Session, watch: &Watch<'_>) -> Result<Ended, Failure> {
+fn drive(
+    plan: &Plan,
+    setup: &Setup,
+    session: &Session,
+    watch: &Watch<'_>,
+    looking: &mut Looking<'_>,
+) -> Result<Ended, Failure> {
     let tools: Vec<String> = plan.operations.iter().map(|operation| operation.tool.clone()).collect();
     let limits = Limits {
         timeout: plan.run.timeout,
@@ -75,12 +82,20 @@ fn drive(plan: &Plan, setup: &Setup, session: &Session, watch: &Watch<'_>) -> Re
     };
     let ended = engine::run(plan, setup, make, |summary, now| {
         watch.show(summary, now);
-        ControlFlow::Continue(())
+        looking.look(summary, now)
     });
     ended.context("failed to start the lanes").map_err(|why| Failure::new(Exit::Invalid, why))
 }
 
-fn saved_run(plan: &Plan, identity: RunIdentity, session: &Session, ended: Ended, signals: &Signals) -> SavedRun {
+fn saved_run(
+    plan: &Plan,
+    identity: RunIdentity,
+    session: &Session,
+    ended: Ended,
+    signals: &Signals,
+    looking: Looking<'_>,
+) -> SavedRun {
+    let (looks, rule) = looking.end();
     for why in &ended.lost_lanes {
         tracing::error!("a lane was lost: {why}");
     }
@@ -89,7 +104,7 @@ fn saved_run(plan: &Plan, identity: RunIdentity, session: &Session, ended: Ended
         _ if lost > 0 => Ending::LostLanes { lost, of: plan.run.lanes.get() },
         Some(Exit::Terminated) => Ending::Signal("SIGTERM".to_owned()),
         Some(_) => Ending::Signal("SIGINT".to_owned()),
-        None => Ending::Completed,
+        None => rule.map_or(Ending::Completed, Ending::Rule),
     };
     SavedRun {
         program: concat!("mcpace ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -99,6 +114,7 @@ fn saved_run(plan: &Plan, identity: RunIdentity, session: &Session, ended: Ended
         host: host(),
         server: session.server(),
         ending,
+        looks,
         summary: ended.summary,
     }
 }
@@ -122,7 +138,7 @@ fn probe(path: &Path) -> Result<(), Failure> {
 fn finish(saved: &SavedRun, out: Option<&Path>, log: &LogArgs) -> Result<Exit, Failure> {
     let written = out.map(|path| files::write(saved, path));
     let file = out.filter(|_| matches!(written, Some(Ok(()))));
-    let verdict = results::print(saved, &[], file, log)?;
+    let verdict = results::print(saved, &[], None, file, log)?;
     match written {
         Some(Err(why)) => Err(Failure::new(Exit::Unwritten, anyhow!("failed to {why}"))),
         _ => Ok(verdict.into()),

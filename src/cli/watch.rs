@@ -13,7 +13,7 @@ use crate::measure::{Bounds, Summary};
 use crate::plan::Plan;
 use crate::report::progress::{self, Goal};
 use crate::time::{Moment, Rate};
-use crate::verdict::{self, Resolved, Subject};
+use crate::verdict::{self, Resolved, Subject, Terms};
 use crate::workload::RunIdentity;
 
 /// Where metrics are served unless it is said otherwise.
@@ -93,7 +93,7 @@ impl<'a> Watch<'a> {
             let ended = state == RunState::Ended;
             let rate = |flow: &crate::plan::Flow| if ended { Rate::ZERO } else { flow.load.rate_at(now) };
             let intended: Vec<Rate> = self.plan.flows.iter().map(rate).collect();
-            let mut judgement = verdict::judge(summary, self.objectives);
+            let mut judgement = verdict::judge(summary, self.objectives, &Terms::of(self.plan.judging).at_a_glance());
             if !ended {
                 // There may be none yet: that is nobody's fault.
                 judgement.doubts.retain(|doubt| doubt.subject != Subject::NoSamples);

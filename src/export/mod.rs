@@ -220,7 +220,7 @@ mod tests {
     use crate::measure::{Evidence, Fate, Probes, Recorder, Sample, Shape, SideCall, SideKind, Summary};
     use crate::outcome::{Outcome, Probe, Violation};
     use crate::time::{Moment, Rate};
-    use crate::verdict::{Judgement, Objective, judge};
+    use crate::verdict::{Judgement, Judging, Objective, Terms, judge};
 
     const WARMUP: Moment = Moment::from_nanos(1_000_000_000);
 
@@ -275,7 +275,7 @@ mod tests {
     fn judged(summary: &Summary) -> Judgement {
         let names = ["pay".to_owned(), "verify".to_owned()];
         let resolved: Vec<_> = objectives().into_iter().map(|each| each.resolve(&[], &names).unwrap()).collect();
-        judge(summary, &resolved)
+        judge(summary, &resolved, &Terms::of(Judging::Observed))
     }
 
     fn publish(exporter: &Exporter, state: RunState, summary: &Summary) {

@@ -145,6 +145,13 @@ impl Histogram {
         (!self.is_empty()).then(|| duration_of(self.sum / u128::from(self.len())))
     }
 
+    /// How far times are from their mean: the mean square of the distance, in square seconds, within what buckets tell.
+    pub fn variance(&self) -> f64 {
+        let Some(mean) = self.mean().map(|mean| mean.as_secs_f64()) else { return 0.0 };
+        let square = |(end, count): (Duration, u64)| count as f64 * (end.as_secs_f64() - mean).powi(2);
+        self.buckets().map(square).sum::<f64>() / self.len() as f64
+    }
+
     /// The time at `rank` of all times in order, counted from 1: the upper end of its bucket, so never flattering, but
     /// within the smallest and largest time seen. `None` where there are fewer than `rank` times.
     pub fn value_at_rank(&self, rank: u64) -> Option<Duration> {
@@ -316,6 +323,12 @@ mod tests {
         assert_eq!(histogram.mean(), Some(Duration::from_nanos(7_200_001_000_004 / 3)));
         assert_eq!(histogram.value_at_quantile(1.0), histogram.max());
         assert_eq!(histogram.count_at_or_below(Duration::from_hours(1)), 2);
+    }
+
+    #[test]
+    fn the_spread_of_times_is_that_of_their_buckets() {
+        assert!((of(&[2_000_000, 4_000_000, 9_000_000]).variance() / 8.667e-6 - 1.0).abs() < 0.002);
+        assert!(Histogram::new(Precision::Fine).variance().abs() < f64::MIN_POSITIVE);
     }
 
     #[test]

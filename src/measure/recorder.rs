@@ -148,6 +148,7 @@ impl Recorder {
             Fate::Answered { done, outcome, .. } => {
                 tally.outcomes.count(outcome);
                 let response = sample.response_time().map_or(0, nanos_of);
+                cell.time = cell.time.saturating_add(response);
                 if let Some(lag) = sample.dispatch_lag() {
                     tally.dispatch_lag.record_nanos(nanos_of(lag));
                 }

@@ -80,6 +80,20 @@ impl Sparse {
         self.buckets().take_while(|(end, _)| *end <= limit).map(|(_, count)| count).sum()
     }
 
+    /// How many times are surely above `limit`, and how many more may be, because `limit` falls into their bucket.
+    pub fn above(&self, limit: Duration) -> (u64, u64) {
+        let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+        let (bucket, mut above, mut around) = (bucket_of(limit), 0, 0);
+        for (at, count) in self.buckets.iter().rev().take_while(|(at, _)| *at >= bucket) {
+            match *at {
+                at if at > bucket => above += u64::from(*count),
+                at if end_of(at) > limit => around += u64::from(*count),
+                _ => {}
+            }
+        }
+        (above, around)
+    }
+
     /// Every bucket that holds something: its largest time and its count, in ascending order.
     pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
         self.buckets.iter().map(|(bucket, count)| (Duration::from_nanos(end_of(*bucket)), u64::from(*count)))
@@ -158,6 +172,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_above_a_limit_is_known_but_for_the_limits_own_bucket(
+            nanos in prop::collection::vec(0..9_000_000_u64, 0..60), limit in 0..9_000_000_u64,
+        ) {
+            let (above, around) = of(&nanos).above(Duration::from_nanos(limit));
+            let exact = nanos.iter().filter(|n| **n > limit).count() as u64;
+            prop_assert!(above <= exact && exact <= above + around, "{above} {exact} {around}");
+            prop_assert_eq!(of(&nanos).above(Duration::from_nanos(end_of(bucket_of(limit)))), (above, 0));
+        }
+
         #[test]
         fn a_time_lies_within_an_eighth_of_its_bucket(nanos in 1024..u64::MAX) {
             let end = end_of(bucket_of(nanos));

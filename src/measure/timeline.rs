@@ -47,6 +47,9 @@ pub struct Cell {
     /// How many ok answers came in this stretch, whenever their arrivals were due.
     #[serde(skip_serializing_if = "is_none")]
     pub came: u32,
+    /// The times of the calls that ended, together, in nanoseconds: until the reply was complete, or was given up.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub time: u64,
     /// Response times of the complete replies.
     #[serde(skip_serializing_if = "Sparse::is_empty")]
     pub response: Sparse,
@@ -55,6 +58,11 @@ pub struct Cell {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
 fn is_none(count: &u32) -> bool {
     *count == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_nothing(time: &u64) -> bool {
+    *time == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
@@ -68,8 +76,19 @@ impl Cell {
         [self.failed, self.incomplete, self.dropped, self.abandoned].into_iter().map(u64::from).sum()
     }
 
+    /// How many arrivals came to an end.
+    pub fn ended(&self) -> u64 {
+        u64::from(self.ok) + self.bad()
+    }
+
+    /// How many calls ended, well or badly.
+    pub fn answered(&self) -> u64 {
+        [self.ok, self.failed, self.incomplete].into_iter().map(u64::from).sum()
+    }
+
     fn merge(&mut self, other: &Self) {
         self.expected += other.expected;
+        self.time = self.time.saturating_add(other.time);
         let counts = [
             (&mut self.scheduled, other.scheduled),
             (&mut self.ok, other.ok),
@@ -239,6 +258,7 @@ mod tests {
             cell.ok += 1;
             cell.scheduled += 1;
             cell.expected += 0.5;
+            cell.time += *second % 7;
             cell.response.record(Duration::from_millis(*second % 7));
         }
         timeline

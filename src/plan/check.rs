@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::{Draft, Flow, FlowDraft, Load, Plan, Run};
 use crate::arrival::{Process, ProcessError, Profile};
 use crate::mcp::Target;
-use crate::time::{Moment, Rate, format_duration};
-use crate::verdict::{self, Objective};
+use crate::time::{Rate, format_duration};
+use crate::verdict::{self, Judging, Objective};
 use crate::workload::{Direction, Mix, Operation, OperationId, payments};
 
 /// Everything that is wrong with a plan, each with its place and the way out.
@@ -60,6 +60,7 @@ impl Draft {
     pub fn check(self, seed: u64, mut faults: Faults) -> Result<Plan, Faults> {
         let target = faults.take("failed to ", self.url.as_deref().unwrap_or(URL).parse::<Target>());
         let operations = all_operations(self.operations, self.truth.wallets, &mut faults);
+        let has_end = self.flows.iter().any(|flow| flow.load.has_end());
         let drafts = if self.flows.is_empty() { vec![FlowDraft::default()] } else { self.flows };
         let mut objectives = self.objectives;
         let mut flows = Vec::new();
@@ -90,9 +91,13 @@ impl Draft {
             pacing: self.pacing.unwrap_or_default(),
             lanes: self.lanes.unwrap_or(NonZeroU32::MIN),
             max_reply_bytes: self.max_reply_bytes.unwrap_or(MAX_REPLY_BYTES),
+            until_decided: self.until_decided.unwrap_or_default(),
+            abort_on_fail: self.abort_on_fail.unwrap_or_default(),
         };
+        let judging = self.judging.unwrap_or_default();
         check_run(&run, &flows, &mut faults);
         let truth = self.truth.check(&operations, &mut faults);
+        check_early_end(&run, judging, has_end, &mut faults);
         let connection = self.connection.check(target.as_ref(), run.timeout, &mut faults);
         match target {
             Some(target) if faults.0.is_empty() => Ok(Plan {
@@ -107,10 +112,26 @@ impl Draft {
                 flows,
                 operations,
                 objectives,
+                judging,
                 run,
                 truth,
             }),
             _ => Err(faults),
+        }
+    }
+}
+
+/// A run that ends when it is decided needs to know when it ends at the latest, and by what it decides.
+fn check_early_end(run: &Run, judging: Judging, has_end: bool, faults: &mut Faults) {
+    let asked = [(run.until_decided, "until_decided"), (run.abort_on_fail, "abort_on_fail")];
+    for (_, name) in asked.into_iter().filter(|(asked, _)| *asked) {
+        let flag = name.replace('_', "-");
+        if judging == Judging::Observed {
+            faults.note(format_args!("--{flag} ({name}) decides with confidence: leave --judge observed out"));
+        }
+        if !has_end {
+            faults
+                .note(format_args!("--{flag} ({name}) needs the longest time that the run may take: give --duration"));
         }
     }
 }
@@ -239,11 +260,7 @@ fn check_run(run: &Run, flows: &[Flow], faults: &mut Faults) {
         let (lanes, concurrent) = (run.lanes, run.concurrent);
         faults.note(format_args!("{lanes} lanes share {concurrent} calls in flight: give no more lanes than that"));
     }
-    let end = |flow: &Flow| {
-        let by_total = flow.total.and_then(|total| flow.load.moment_of(total as f64)).map(|m| m.since(Moment::ZERO));
-        if flow.load.is_endless() { by_total.unwrap_or(Duration::MAX) } else { flow.load.duration() }
-    };
-    if let Some(longest) = flows.iter().map(end).max().filter(|longest| run.warmup >= *longest) {
+    if let Some(longest) = flows.iter().map(Flow::duration).max().filter(|longest| run.warmup >= *longest) {
         faults.note(format_args!(
             "a warm-up of {} leaves nothing of the {} to judge: give a shorter one",
             format_duration(run.warmup),
@@ -294,6 +311,34 @@ mod tests {
         assert_eq!(found, ["3 lanes share 2 calls in flight: give no more lanes than that"]);
         let found = faults(Draft { warmup: Some(Duration::from_secs(10)), ..Draft::default() });
         assert_eq!(found, ["a warm-up of 10s leaves nothing of the 10.0 s to judge: give a shorter one"]);
+    }
+
+    #[test]
+    fn how_long_a_run_takes_at_most_is_known_from_its_profile_and_its_counts() {
+        let flow = |load: &str, total| FlowDraft {
+            load: Load { profile: Some(load.parse().unwrap()), total, ..Load::default() },
+            ..FlowDraft::default()
+        };
+        let longest = |flows| Draft { flows, ..Draft::default() }.check(1, Faults::default()).unwrap().longest();
+        assert_eq!(longest(vec![flow("100/s for 30s", None), flow("5/s for 1m", None)]), Duration::from_mins(1));
+        assert_eq!(longest(vec![flow("100/s for 30s", Some(500))]), Duration::from_secs(5));
+        assert_eq!(longest(vec![flow("100/s for 30s", Some(50_000))]), Duration::from_secs(30));
+        assert_eq!(longest(vec![FlowDraft::default()]), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn who_wants_an_early_end_says_when_the_latest_is_and_judges_with_confidence() {
+        let ending = |duration, judging| {
+            let load = Load { duration, ..Load::default() };
+            let flows = vec![FlowDraft { load, ..FlowDraft::default() }];
+            Draft { flows, judging, until_decided: Some(true), ..Draft::default() }
+        };
+        let plan = ending(Some(Duration::from_mins(5)), None).check(1, Faults::default()).unwrap();
+        let looks = plan.looks().unwrap().planned;
+        assert_eq!((looks.early.len(), looks.last.at.round() as u64), (7, 300));
+        assert!(Draft::default().check(1, Faults::default()).unwrap().looks().is_none());
+        assert!(faults(ending(None, None))[0].contains("give --duration"));
+        assert!(faults(ending(Some(Duration::from_mins(5)), Some(Judging::Observed)))[0].contains("--judge observed"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{ConnectionDraft, Pacing, Sessions, TruthDraft};
 use crate::arrival::Profile;
 use crate::mcp::Protocol;
 use crate::time::Rate;
-use crate::verdict::Objective;
+use crate::verdict::{Judging, Objective};
 use crate::workload::Operation;
 
 /// What was said; `None` where nothing was said.
@@ -43,6 +43,12 @@ pub struct Draft {
     pub lanes: Option<NonZeroU32>,
     /// See [`super::Run::max_reply_bytes`].
     pub max_reply_bytes: Option<u64>,
+    /// See [`super::Plan::judging`].
+    pub judging: Option<Judging>,
+    /// See [`super::Run::until_decided`].
+    pub until_decided: Option<bool>,
+    /// See [`super::Run::abort_on_fail`].
+    pub abort_on_fail: Option<bool>,
     /// See [`super::Plan::truth`].
     pub truth: TruthDraft,
 }
@@ -78,6 +84,11 @@ pub struct Load {
 }
 
 impl Load {
+    /// Whether it says when it ends.
+    pub(super) const fn has_end(&self) -> bool {
+        self.profile.is_some() || self.duration.is_some() || self.total.is_some()
+    }
+
     /// What `self` says, and what `base` says where `self` is silent. A whole profile on one side silences rate and
     /// duration on the other.
     #[must_use]
@@ -152,6 +163,9 @@ impl Draft {
             pacing: self.pacing.or(base.pacing),
             lanes: self.lanes.or(base.lanes),
             max_reply_bytes: self.max_reply_bytes.or(base.max_reply_bytes),
+            judging: self.judging.or(base.judging),
+            until_decided: self.until_decided.or(base.until_decided),
+            abort_on_fail: self.abort_on_fail.or(base.abort_on_fail),
             truth: self.truth.over(base.truth),
         }
     }

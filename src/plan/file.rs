@@ -42,6 +42,7 @@ impl Section<'_> {
     fn plan(mut self) -> Draft {
         let mut draft = Draft { name: self.text("name"), seed: self.count("seed"), ..Draft::default() };
         draft.objectives = self.objectives();
+        draft.judging = self.parsed("judge");
         if let Some(mut target) = self.section("target") {
             draft.url = target.text("url");
             draft.protocol = target.parsed("protocol");
@@ -56,6 +57,8 @@ impl Section<'_> {
             draft.pacing = run.pacing();
             draft.lanes = run.number("lanes");
             draft.max_reply_bytes = run.count("max_reply_bytes");
+            draft.until_decided = run.flag("until_decided");
+            draft.abort_on_fail = run.flag("abort_on_fail");
             run.end();
         }
         if let Some(mut truth) = self.section("truth") {

@@ -29,8 +29,8 @@ pub use truth::{Truth, TruthDraft, parse_share};
 
 use crate::arrival::{Process, Profile};
 use crate::mcp::{Protocol, Target};
-use crate::time::serde_duration;
-use crate::verdict::Objective;
+use crate::time::{Moment, serde_duration};
+use crate::verdict::{Judging, Looked, Objective};
 use crate::workload::Operation;
 
 /// A checked plan.
@@ -58,6 +58,9 @@ pub struct Plan {
     pub operations: Vec<Operation>,
     /// The promises, those of flows included: at least one.
     pub objectives: Vec<Objective>,
+    /// What decides them.
+    #[serde(default)]
+    pub judging: Judging,
     /// How the run is carried out.
     pub run: Run,
     /// What is done to find out whether answers are true.
@@ -81,6 +84,15 @@ pub struct Flow {
     pub total: Option<u64>,
 }
 
+impl Flow {
+    /// How long its arrivals are due, by what its profile intends.
+    pub fn duration(&self) -> Duration {
+        let counted = self.total.and_then(|total| self.load.moment_of(total as f64));
+        let counted = counted.map_or(Duration::MAX, |end| end.since(Moment::ZERO));
+        if self.load.is_endless() { counted } else { counted.min(self.load.duration()) }
+    }
+}
+
 /// How a run is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -98,6 +110,12 @@ pub struct Run {
     pub lanes: NonZeroU32,
     /// A longer reply body is not read to its end.
     pub max_reply_bytes: u64,
+    /// Whether the run ends as soon as each objective is decided.
+    #[serde(default)]
+    pub until_decided: bool,
+    /// Whether it ends as soon as one is surely missed.
+    #[serde(default)]
+    pub abort_on_fail: bool,
 }
 
 /// When a lane wakes to send what is due.
@@ -118,6 +136,18 @@ impl Plan {
     pub fn scheduled_duration(&self) -> Option<Duration> {
         let bounded = |flow: &Flow| (!flow.load.is_endless()).then(|| flow.load.duration());
         self.flows.iter().map(bounded).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max())
+    }
+
+    /// How long arrivals are due at most, by what the flows' profiles intend.
+    pub fn longest(&self) -> Duration {
+        self.flows.iter().map(Flow::duration).max().unwrap_or_default()
+    }
+
+    /// When the run is looked at before its end, where it may end early.
+    pub fn looks(&self) -> Option<Looked> {
+        let Run { until_decided, abort_on_fail, warmup, .. } = self.run;
+        let measured = self.longest().saturating_sub(warmup);
+        (until_decided || abort_on_fail).then(|| Looked::planned(measured, until_decided))
     }
 
     /// The names of flows, in the order of their ids.

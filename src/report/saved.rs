@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::measure::Summary;
 use crate::plan::Plan;
-use crate::verdict::{Judgement, Objective, ObjectiveError, judge};
+use crate::verdict::{Judgement, Judging, Looked, Objective, ObjectiveError, Terms, judge};
 
 /// What the texts call their format.
 const FORMAT: &str = "mcpace-run";
@@ -38,6 +38,9 @@ pub struct SavedRun {
     pub server: Server,
     /// How the run came to its end.
     pub ending: Ending,
+    /// The looks at it before that, where it could end early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looks: Option<Looked>,
     /// What was measured.
     pub summary: Summary,
 }
@@ -186,17 +189,27 @@ impl SavedRun {
         Ok(run)
     }
 
-    /// Judges the run by `objectives`, or by those of its plan where there are none.
+    /// Judges the run by `objectives`, or by those of its plan where there are none, as its plan says.
     ///
     /// # Errors
     ///
     /// Where an objective's scope names nothing in the plan.
     pub fn judge(&self, objectives: &[Objective]) -> Result<Judgement, ObjectiveError> {
+        self.judge_by(objectives, self.plan.judging)
+    }
+
+    /// The same by another way to judge.
+    ///
+    /// # Errors
+    ///
+    /// Where an objective's scope names nothing in the plan.
+    pub fn judge_by(&self, objectives: &[Objective], judging: Judging) -> Result<Judgement, ObjectiveError> {
         let objectives = if objectives.is_empty() { &self.plan.objectives } else { objectives };
         let (flows, operations) = (self.plan.flow_names(), self.plan.operation_names());
         let resolved: Result<Vec<_>, _> =
             objectives.iter().map(|each| each.clone().resolve(&flows, &operations)).collect();
-        Ok(judge(&self.summary, &resolved?))
+        let terms = self.looks.as_ref().map_or_else(|| Terms::of(judging), |looks| looks.terms(judging));
+        Ok(judge(&self.summary, &resolved?, &terms))
     }
 
     /// Whether its parts are about the same run, and count what can be counted.

@@ -28,6 +28,13 @@ pub(super) fn number(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// A whole number with its digits in groups of three: `12 345`.
+pub(super) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
+    groups.join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +44,7 @@ mod tests {
         let shown = [0.0, 0.000_123_456, 0.1, 12.345_6, 999.96, 123_456.7].map(number);
         assert_eq!(shown, ["0", "0.0001235", "0.1", "12.35", "1000", "123457"]);
         assert_eq!(share(0.000_012), "0.0012%");
+        assert_eq!([7, 1000, 12_345_678].map(grouped), ["7", "1 000", "12 345 678"]);
         assert_eq!(time(Duration::from_nanos(150_049_999)), format_duration(Duration::from_millis(150)));
         assert_eq!(time(Duration::ZERO), format_duration(Duration::ZERO));
     }

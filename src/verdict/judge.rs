@@ -1,18 +1,25 @@
-//! The verdict: each objective against what was observed, and the run against what makes it untrustworthy.
+//! The verdict: each objective against what was seen of it, and the run against what makes it untrustworthy.
 //!
-//! INVALID beats FAIL beats INCONCLUSIVE beats PASS. Only arrivals due after warm-up are judged.
+//! INVALID beats FAIL beats INCONCLUSIVE beats PASS. Only arrivals due after warm-up are judged. Each objective that is met
+//! is so with an error of 5 %, which holds for all of them together too; those that are missed are so by Holm's method, so
+//! that many objectives raise no more false alarms than one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
 
+use super::evidence::Evidence;
 use super::figure;
 use super::indicator::Indicator;
+use super::interval::Interval;
+use super::missing::Missing;
 use super::objective::{Bound, Objective, Resolved};
 use super::sustained::{ALLOWED, Stretch, Sustained};
+use super::terms::{Judging, Terms};
 use super::validity::{Remark, doubts, notes};
 use crate::measure::{Phase, Quantile, Scope, Summary, Tally};
+use crate::statistics::holm;
 
 /// What is to be thought of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -67,6 +74,24 @@ pub struct Finding {
     /// as much as allowed. For a quantile, of the share of calls that may be above the bound; for a rate, of the share of
     /// bad ends in the worst window. `None` where nothing was seen.
     pub budget_left: Option<f64>,
+    /// How sure that is. `None` where it is judged by what was observed alone.
+    pub sureness: Option<Sureness>,
+    /// What it takes to decide it, where that is open.
+    pub missing: Option<Missing>,
+}
+
+/// How sure a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Sureness {
+    /// Between which values the truth lies with 90 % confidence, 5 % on either side. `None` where too few calls are
+    /// independent to say, or nobody asked.
+    pub interval: Option<Interval>,
+    /// How many calls it rests on.
+    pub calls: u64,
+    /// How many independent calls would say as much.
+    pub effective: f64,
+    /// Whether the calls are taken as independent, because what was seen cannot tell.
+    pub assumes_independence: bool,
 }
 
 /// All that can be said about whether a run was good.
@@ -107,18 +132,39 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Judges a run by its observed values.
-pub fn judge(summary: &Summary, objectives: &[Resolved]) -> Judgement {
+/// An objective, what it is about, and what was seen.
+struct Case<'a> {
+    objective: &'a Objective,
+    tally: &'a Tally,
+    stretch: Stretch,
+    observed: Option<Observed>,
+    evidence: Option<Evidence>,
+}
+
+/// Judges a run on these terms.
+pub fn judge(summary: &Summary, objectives: &[Resolved], terms: &Terms) -> Judgement {
     let scopes: BTreeSet<Scope> = objectives.iter().map(|each| each.scope).chain([Scope::Total]).collect();
     let tallies: BTreeMap<Scope, Tally> =
         scopes.into_iter().map(|scope| (scope, summary.tally(scope, Some(Phase::Measure)))).collect();
-    let findings = objectives.iter().map(|each| {
-        // While the run goes on, what is still to come is not late.
-        let end = summary.due.map(|_| summary.end_of(each.scope));
-        let stretch = Stretch { duration: summary.measured_duration(each.scope), end };
-        find(&each.objective, &tallies[&each.scope], stretch)
-    });
-    let findings = findings.collect();
+    let cases: Vec<Case<'_>> = objectives
+        .iter()
+        .map(|each| {
+            let tally = &tallies[&each.scope];
+            // While the run goes on, what is still to come is not late.
+            let end = summary.due.map(|_| summary.end_of(each.scope));
+            let stretch = Stretch { duration: summary.measured_duration(each.scope), end };
+            let observed = observe(each.objective.indicator(), tally, stretch);
+            let sure = observed.filter(|_| terms.judging == Judging::Confident);
+            let evidence = sure.and_then(|_| Evidence::of(&each.objective, tally, terms.part));
+            Case { objective: &each.objective, tally, stretch, observed, evidence }
+        })
+        .collect();
+    let known: Vec<(usize, &Evidence)> =
+        cases.iter().enumerate().filter_map(|(place, case)| Some((place, case.evidence.as_ref()?))).collect();
+    let missed = holm(&known, terms.fail, |(_, evidence), error| evidence.is_above(error));
+    let missed: BTreeSet<usize> =
+        known.iter().zip(missed).filter(|(_, missed)| *missed).map(|((place, _), _)| *place).collect();
+    let findings = cases.iter().enumerate().map(|(place, case)| find(case, missed.contains(&place), terms)).collect();
     let bounds = objectives.iter().filter_map(|each| match each.objective.bound() {
         Bound::Time(bound) => Some(bound),
         Bound::Share(_) | Bound::Rate(_) => None,
@@ -127,15 +173,52 @@ pub fn judge(summary: &Summary, objectives: &[Resolved]) -> Judgement {
     Judgement { findings, doubts: doubts(summary, measured, bounds.min()), notes: notes(summary, measured) }
 }
 
-fn find(objective: &Objective, tally: &Tally, stretch: Stretch) -> Finding {
-    let observed = observe(objective.indicator(), tally, stretch);
-    let Some(observed) = observed else {
-        let sentence = format!("{objective}: nothing to judge it by was seen");
-        let (standing, objective) = (Standing::Undecided, objective.clone());
-        return Finding { objective, observed, standing, sentence, budget_left: None };
+fn find(case: &Case<'_>, missed: bool, terms: &Terms) -> Finding {
+    let objective = case.objective.clone();
+    let Some(observed) = case.observed else {
+        return Finding {
+            sentence: format!("{objective}: nothing to judge it by was seen"),
+            objective,
+            observed: None,
+            standing: Standing::Undecided,
+            budget_left: None,
+            sureness: None,
+            missing: Some(Missing::NOTHING),
+        };
     };
+    let standing = match &case.evidence {
+        None if met_as_observed(&objective, observed) => Standing::Met,
+        None => Standing::Missed,
+        Some(_) if missed => Standing::Missed,
+        Some(evidence) if terms.pass.is_some_and(|error| evidence.is_below(error)) => Standing::Met,
+        Some(_) => Standing::Undecided,
+    };
+    let open = case.evidence.as_ref().filter(|_| standing == Standing::Undecided && terms.details);
+    let rate = case.tally.ended() as f64 / case.stretch.duration.as_secs_f64().max(f64::MIN_POSITIVE);
+    let sureness = case.evidence.as_ref().map(|evidence| Sureness {
+        interval: Some(evidence)
+            .filter(|_| terms.details)
+            .and_then(|evidence| Interval::of(objective.indicator(), evidence, case.tally, terms.part)),
+        calls: evidence.calls() as u64,
+        effective: evidence.effective(),
+        assumes_independence: evidence.assumes_independence(),
+    });
+    let interval = sureness.and_then(|sureness| sureness.interval);
+    Finding {
+        standing,
+        sentence: format!("{objective}: {}", sentence(&observed, interval.as_ref(), &objective)),
+        budget_left: Some(budget_left(&objective, &observed, case.tally)),
+        missing: open.map(|evidence| Missing::of(evidence, terms.errors(), rate)),
+        objective,
+        observed: Some(observed),
+        sureness,
+    }
+}
+
+/// Whether what was observed is on the promised side of the bound.
+fn met_as_observed(objective: &Objective, observed: Observed) -> bool {
     let comparison = objective.comparison();
-    let met = match (observed, objective.bound()) {
+    match (observed, objective.bound()) {
         (Observed::Time(seen), Bound::Time(bound)) => comparison.holds(&seen, &Quantile::Finite(bound)),
         (Observed::Share(seen), Bound::Share(bound)) => comparison.holds(&seen, &bound),
         // The intended rate is a sum over many cells: its last digits are not the user's.
@@ -143,13 +226,6 @@ fn find(objective: &Objective, tally: &Tally, stretch: Stretch) -> Finding {
             comparison.holds(&(seen.intended * (1.0 + 1e-9)), &bound.get()) && seen.was_kept_up()
         }
         _ => false,
-    };
-    Finding {
-        standing: if met { Standing::Met } else { Standing::Missed },
-        sentence: format!("{objective}: {}", sentence(&observed, objective)),
-        budget_left: Some(budget_left(objective, &observed, tally)),
-        objective: objective.clone(),
-        observed: Some(observed),
     }
 }
 
@@ -163,13 +239,14 @@ fn observe(indicator: Indicator, tally: &Tally, stretch: Stretch) -> Option<Obse
     }
 }
 
-fn sentence(observed: &Observed, objective: &Objective) -> String {
+fn sentence(observed: &Observed, interval: Option<&Interval>, objective: &Objective) -> String {
+    let within = interval.map(|interval| format!(", {interval} with 90 % confidence")).unwrap_or_default();
     match observed {
-        Observed::Time(Quantile::Finite(time)) => format!("{} was observed", figure::time(*time)),
+        Observed::Time(Quantile::Finite(time)) => format!("{} was observed{within}", figure::time(*time)),
         Observed::Time(Quantile::Unbounded) => {
             "it falls among arrivals that got no complete reply, which is above every bound".to_owned()
         }
-        Observed::Share(share) => format!("{} was observed", figure::share(*share)),
+        Observed::Share(share) => format!("{} was observed{within}", figure::share(*share)),
         Observed::Rate(Sustained { intended, achieved, late, worst }) => {
             let rates = format!("{}/s intended, {}/s ok", figure::number(*intended), figure::number(*achieved));
             if matches!(objective.bound(), Bound::Rate(bound) if bound.get() > intended * (1.0 + 1e-9)) {
@@ -240,9 +317,13 @@ mod tests {
     }
 
     fn judged(summary: &Summary, objectives: &[&str]) -> Judgement {
+        on_terms(summary, objectives, &Terms { judging: Judging::Observed, ..Terms::default() })
+    }
+
+    fn on_terms(summary: &Summary, objectives: &[&str], terms: &Terms) -> Judgement {
         let operations = ["pay".to_owned(), "idle".to_owned()];
         let resolve = |text: &&str| text.parse::<Objective>().unwrap().resolve(&[], &operations).unwrap();
-        judge(summary, &objectives.iter().map(resolve).collect::<Vec<_>>())
+        judge(summary, &objectives.iter().map(resolve).collect::<Vec<_>>(), terms)
     }
 
     /// Every twentieth call takes 200 ms, every hundredth fails, the others take 20 ms; warm-up is all failures.

@@ -4,18 +4,30 @@
 //! at a [`crate::measure::Summary`] and nothing else, so a saved run gets the same answer as a live one. Every objective
 //! gives a [`Finding`]; what makes the measurement itself untrustworthy is a doubt, and a doubt beats every finding.
 
+#[cfg(test)]
+mod confidence_tests;
+mod evidence;
 mod figure;
 mod indicator;
+mod interval;
 mod judge;
+mod looked;
+mod missing;
 mod objective;
 mod promises;
 mod suggest;
 mod sustained;
+mod terms;
 mod validity;
 
+pub use evidence::Part;
 pub use indicator::{Indicator, Unit};
-pub use judge::{Finding, Judgement, Observed, Standing, Verdict, judge};
+pub use interval::Interval;
+pub use judge::{Finding, Judgement, Observed, Standing, Sureness, Verdict, judge};
+pub use looked::{Looked, Stopped};
+pub use missing::{Missing, Need};
 pub use objective::{Bound, Comparison, Objective, ObjectiveError, Resolved};
 pub use promises::{default_objectives, payments_objectives};
 pub use sustained::{Sustained, Window};
+pub use terms::{Judging, Terms, UnknownJudging};
 pub use validity::{Remark, Subject, pacing_limit};

@@ -215,13 +215,17 @@ impl Load {
         Self::flags(&format!("{url} {flags}"))
     }
 
-    /// `mcpace run` with the words of `flags`, without metrics unless the flags name them.
+    /// `mcpace run` with the words of `flags`, without metrics unless the flags name them, and judged by what was observed
+    /// unless the flags say otherwise: a second of load decides little with confidence.
     pub(crate) fn flags(flags: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut command = mcpace();
         command.arg("run").args(words(flags)).arg("--out").arg(folder.path().join("run.json"));
         if !flags.contains("--metrics") {
             command.args(["--metrics", "off"]);
+        }
+        if !flags.contains("--judge") {
+            command.args(["--judge", "observed"]);
         }
         Self { command, folder }
     }

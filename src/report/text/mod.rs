@@ -81,10 +81,6 @@ fn headline(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
         }
         Verdict::Inconclusive => {
             reasons("neither met nor missed", standing(Standing::Undecided), findings.len(), page)?;
-            page.paragraph(
-                "",
-                "What is missing: calls of these that end after warm-up. Run longer, or give them more weight.",
-            )?;
         }
         Verdict::Pass if findings.len() == 1 => page.paragraph("", "The objective is met.")?,
         Verdict::Pass => page.paragraph("", &format!("All {} objectives are met.", findings.len()))?,
@@ -104,6 +100,9 @@ fn reasons<'a>(
     page.paragraph("", &format!("{some} of {objectives} {is} {what}:"))?;
     for finding in findings {
         page.paragraph("  - ", &shortened(finding))?;
+        if let Some(missing) = &finding.missing {
+            page.paragraph("    missing: ", &missing.to_string())?;
+        }
     }
     Ok(())
 }
@@ -211,6 +210,8 @@ mod tests {
         assert!(text(&run).contains("give an --objective"));
         let mut idle = fixtures::flows();
         idle.plan.objectives = vec!["p95(get_wallet_balance) < 25ms".parse().unwrap()];
-        assert!(text(&idle).contains("INCONCLUSIVE") && text(&idle).contains("What is missing"));
+        assert!(
+            text(&idle).contains("INCONCLUSIVE") && text(&idle).contains("missing: calls of it that end after warm-up")
+        );
     }
 }

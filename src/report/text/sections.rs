@@ -9,7 +9,7 @@ use super::table::Table;
 use crate::measure::{Quantile, SideKind};
 use crate::plan::Flow;
 use crate::time::humane_duration;
-use crate::verdict::{Finding, Observed, Standing};
+use crate::verdict::{Finding, Interval, Observed, Standing, Sureness};
 
 /// How many flows are described, and kinds of one failure shown.
 const MOST_FLOWS: usize = 6;
@@ -60,15 +60,61 @@ pub(super) fn objectives(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Resul
         table.row(&[finding.objective.to_string(), observed(finding), used(finding)]);
     }
     page.heading("OBJECTIVES")?;
-    for (place, line) in table.lines().iter().enumerate() {
-        match place.checked_sub(1).map(|place| findings[place].standing) {
-            None => page.line(10, line)?,
-            Some(Standing::Met) => page.marked(2, ("met   ", Mood::Good), &format!("  {line}"))?,
-            Some(Standing::Missed) => page.marked(2, ("MISSED", Mood::Bad), &format!("  {line}"))?,
-            Some(Standing::Undecided) => page.marked(2, ("open  ", Mood::Open), &format!("  {line}"))?,
+    let lines = table.lines();
+    page.line(10, &lines[0])?;
+    for (line, finding) in lines[1..].iter().zip(findings) {
+        let mark = match finding.standing {
+            Standing::Met => ("met   ", Mood::Good),
+            Standing::Missed => ("MISSED", Mood::Bad),
+            Standing::Undecided => ("open  ", Mood::Open),
+        };
+        page.marked(2, mark, &format!("  {line}"))?;
+        if let Some(sureness) = &finding.sureness {
+            page.paragraph("            ", &sure(sureness))?;
         }
     }
+    let assumed = |finding: &Finding| {
+        finding.standing != Standing::Undecided
+            && finding.sureness.is_some_and(|sureness| sureness.assumes_independence)
+    };
+    if findings.iter().any(assumed) {
+        page.paragraph("  ", &assumption(report))?;
+    }
     Ok(())
+}
+
+/// Between which values the truth lies, and on how many calls that rests.
+fn sure(sureness: &Sureness) -> String {
+    let interval =
+        sureness.interval.map_or_else(|| "no interval".to_owned(), |interval| format!("90 %: {}", ends(&interval)));
+    let calls = counted(sureness.calls, "call");
+    match sureness.effective.round() as u64 {
+        _ if sureness.assumes_independence => format!("{interval}, by {calls} taken as independent"),
+        effective if effective >= sureness.calls => format!("{interval}, by {calls}, independent"),
+        effective => format!("{interval}, by {calls}, as good as {} independent", count(effective)),
+    }
+}
+
+fn ends(interval: &Interval) -> String {
+    let end = |end: &Observed| match end {
+        Observed::Time(Quantile::Unbounded) | Observed::Rate(_) => None,
+        Observed::Time(time) => Some(quantile(*time)),
+        Observed::Share(share) => Some(percent(*share)),
+    };
+    match (end(&interval.low), end(&interval.high)) {
+        (Some(low), Some(high)) => format!("{low} to {high}"),
+        (Some(low), None) => format!("{low} or more"),
+        (None, _) => "above every bound".to_owned(),
+    }
+}
+
+/// What a verdict that rests on nothing bad having been seen rests on.
+fn assumption(report: &Report<'_>) -> String {
+    let third = humane_duration(report.overall.duration / 3);
+    format!(
+        "Taken as independent: where no call was bad, or every one, or only seconds were seen, it cannot be told how calls \
+         hang together. A target that stalls less often than once in {third} may not have shown it in this run."
+    )
 }
 
 fn observed(finding: &Finding) -> String {
