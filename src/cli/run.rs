@@ -14,7 +14,7 @@ use super::signals::Signals;
 use super::watch::Watch;
 use super::{files, limits, results};
 use crate::driver::{Limits, McpDriver};
-use crate::engine::{self, Ended, Setup, Stop};
+use crate::engine::{self, Ended, Setup, Sightings, Stop};
 use crate::export;
 use crate::plan::Plan;
 use crate::report::{Ending, Host, SavedRun};
@@ -37,7 +37,8 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let watch = Watch::begin(&plan, &objectives, &identity, &bounds, args, log)?;
     let session = Session::open(&plan, &signals)?;
     tracing::info!("run {} begins, seed {}", identity.run_id, plan.seed);
-    let setup = Setup { identity, bounds, side_calls: session.pool.side_calls.clone(), stop };
+    let setup =
+        Setup { identity, bounds, side_calls: session.pool.side_calls.clone(), sightings: Sightings::default(), stop };
     let ended = drive(&session.plan, &setup, &session, &watch);
     let closing = session.close();
     let mut ended = ended?;

@@ -4,6 +4,7 @@
 //! warning in the log and never disturbs the run.
 
 mod buckets;
+mod exposition;
 mod http;
 mod metrics;
 mod reading;
@@ -11,6 +12,7 @@ mod reference;
 mod scrapes;
 
 pub use buckets::bounds;
+pub use exposition::ProcessPage;
 pub use metrics::{Definition, Kind, METRICS, PROCESS_METRICS};
 pub use reading::{Identity, RunState, Snapshot};
 pub use reference::reference;

@@ -4,15 +4,20 @@
 //! at a [`crate::measure::Summary`] and nothing else, so a saved run gets the same answer as a live one. Every objective
 //! gives a [`Finding`]; what makes the measurement itself untrustworthy is a doubt, and a doubt beats every finding.
 
+mod enough;
 mod figure;
+mod health;
 mod indicator;
 mod judge;
 mod objective;
 mod promises;
+#[cfg(test)]
+mod stalled;
 mod suggest;
 mod sustained;
 mod validity;
 
+pub use enough::Enough;
 pub use indicator::{Indicator, Unit};
 pub use judge::{Finding, Judgement, Observed, Standing, Verdict, judge};
 pub use objective::{Bound, Comparison, Objective, ObjectiveError, Resolved};
