@@ -77,7 +77,9 @@ impl Eyes {
             Ok(_) => Ok(eyes),
             Err((uri, why)) => Err(Failure::new(
                 Exit::Target,
-                anyhow!("failed to get {uri} of --server-metrics: {why}; give the URL that Prometheus scrapes, or leave it out"),
+                anyhow!(
+                    "failed to get {uri} of --server-metrics: {why}; give the URL that Prometheus scrapes, or leave it out"
+                ),
             )),
         }
     }
@@ -211,7 +213,8 @@ async fn fetched(uri: &http::Uri) -> Result<String, String> {
 
 /// Reads the URL of `--server-metrics`.
 pub(super) fn parse_metrics_url(text: &str) -> Result<http::Uri, String> {
-    let uri: http::Uri = text.parse().map_err(|_| "it is no URL: write it like http://localhost:8000/metrics".to_owned())?;
+    let uri: http::Uri =
+        text.parse().map_err(|_| "it is no URL: write it like http://localhost:8000/metrics".to_owned())?;
     match (uri.scheme_str(), uri.host()) {
         (Some("http"), Some(_)) => {
             let path = uri.path_and_query().map_or("/", |path| path.as_str());
@@ -230,7 +233,8 @@ mod tests {
 
     #[test]
     fn a_process_is_read_whatever_its_name_is() {
-        let text = "42 (a) b) (c) S 1 42 42 0 -1 4194304 100 0 0 0 250 50 7 7 20 0 9 0 12345 1000000 300 18446744073709551615";
+        let text =
+            "42 (a) b) (c) S 1 42 42 0 -1 4194304 100 0 0 0 250 50 7 7 20 0 9 0 12345 1000000 300 18446744073709551615";
         let process = process_in(text, 100, 4096).unwrap();
         assert_eq!(process, Process { cpu: Duration::from_secs(3), memory: 300 * 4096, threads: 9, began: 12345 });
         assert_eq!(process_in(&text.replace(" S ", " Z "), 100, 4096), None);

@@ -32,7 +32,7 @@ struct Lane {
 struct Turns {
     ran: u64,
     waited: u64,
-    turns: u64,
+    times: u64,
 }
 
 /// What the kernel says of all processors, in ticks since it began.
@@ -68,7 +68,7 @@ impl HostWatch {
                 health.watched += passed;
                 health.ran += after.ran.saturating_sub(before.ran);
                 health.waited += after.waited.saturating_sub(before.waited);
-                health.turns += after.turns.saturating_sub(before.turns);
+                health.turns += after.times.saturating_sub(before.times);
             }
             lane.before = after;
         }
@@ -96,8 +96,8 @@ fn read(path: &str) -> Option<String> {
 /// of everything; then nothing is known.
 fn turns_in(text: &str) -> Option<Turns> {
     let mut numbers = text.split_ascii_whitespace().map_while(|word| word.parse().ok());
-    let turns = Turns { ran: numbers.next()?, waited: numbers.next()?, turns: numbers.next()? };
-    (turns != Turns { ran: 0, waited: 0, turns: 0 }).then_some(turns)
+    let turns = Turns { ran: numbers.next()?, waited: numbers.next()?, times: numbers.next()? };
+    (turns != Turns { ran: 0, waited: 0, times: 0 }).then_some(turns)
 }
 
 /// The first line of `/proc/stat`: user, nice, system, idle, iowait, irq, softirq, steal, and guests, who are in the
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_kernels_files_are_read_and_a_kernel_that_does_not_count_is_not_believed() {
-        assert_eq!(turns_in("98106 2808685 2\n"), Some(Turns { ran: 98_106, waited: 2_808_685, turns: 2 }));
+        assert_eq!(turns_in("98106 2808685 2\n"), Some(Turns { ran: 98_106, waited: 2_808_685, times: 2 }));
         assert_eq!((turns_in("0 0 0\n"), turns_in("1 2"), turns_in("")), (None, None, None));
         let stat = "cpu  100 20 30 400 5 6 7 32 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n";
         assert_eq!(ticks_in(stat), Some(Ticks { all: 600, busy: 163, stolen: 32 }));

@@ -12,11 +12,11 @@ pub(super) const EXACT_UP_TO: f64 = 5000.0;
 /// The least time between two wake-ups of an economical lane, nanoseconds.
 pub(super) const QUANTUM: u64 = 250_000;
 
-/// How late a lane's timer wakes on this machine, `times` times, sorted: what a lane that does nothing else would see.
+/// How late a lane's timer wakes on this machine, so many times, sorted: what a lane that does nothing else would see.
 ///
 /// # Errors
 /// Operating-system errors while a timer is made.
-pub fn lateness(times: usize) -> io::Result<Vec<Duration>> {
+pub fn lateness(wake_ups: usize) -> io::Result<Vec<Duration>> {
     /// From one wake-up to the next: long enough that the thread falls asleep.
     const APART: Duration = Duration::from_micros(500);
     // A thread of its own: the timer's slack is the thread's, and this one's stays what it was.
@@ -25,8 +25,8 @@ pub fn lateness(times: usize) -> io::Result<Vec<Duration>> {
         runtime.block_on(async {
             let clock = MonotonicClock::starting_in(Duration::ZERO);
             let mut timer = Timer::new(clock)?;
-            let mut late = Vec::with_capacity(times);
-            for _ in 0..times {
+            let mut late = Vec::with_capacity(wake_ups);
+            for _ in 0..wake_ups {
                 let due = clock.now().after(APART);
                 timer.until(due).await?;
                 late.push(clock.now().since(due));

@@ -75,7 +75,9 @@ mod tests {
     fn looks_are_added_in_any_order_and_none_says_nothing() {
         let of = |values: &[u64]| {
             let mut level = Level::default();
-            values.iter().for_each(|value| level.merge(&Level::of(*value)));
+            for value in values {
+                level.merge(&Level::of(*value));
+            }
             level
         };
         let mut sum = of(&[7, 3]);

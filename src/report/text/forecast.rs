@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::super::Forecast;
 use super::super::forecast::shown;
-use super::super::humane::{count, counted};
+use super::super::humane::count;
 use super::page::{Page, Style};
 use super::table::Table;
 use crate::time::{Moment, humane_duration};
@@ -91,16 +91,15 @@ fn decisions(forecast: &Forecast<'_>, page: &mut Page<'_>) -> fmt::Result {
 fn resources(forecast: &Forecast<'_>, page: &mut Page<'_>) -> fmt::Result {
     page.heading("THIS MACHINE")?;
     let there = |number: Option<u64>| number.map_or_else(|| UNKNOWN.to_owned(), count);
-    let needed = forecast.connections().map_or_else(
-        || "few, as calls share them".to_owned(),
-        |most| format!("{} at most", counted(most, "connection")),
-    );
+    let needed = forecast
+        .connections()
+        .map_or_else(|| "few, as calls share them".to_owned(), |most| format!("at most {}", count(most)));
     page.paragraph("  connections  ", &needed)?;
     let resources = &forecast.resources;
     let descriptors =
         format!("{} needed, {} allowed", count(resources.descriptors_needed), there(resources.descriptors));
     page.paragraph("  descriptors  ", &descriptors)?;
-    let ports = forecast.ports_needed().map_or_else(|| "few".to_owned(), |most| format!("{} at most", count(most)));
+    let ports = forecast.ports_needed().map_or_else(|| "few".to_owned(), |most| format!("at most {}", count(most)));
     page.paragraph("  ports        ", &format!("{ports} needed, {} there", there(resources.ports)))?;
     let late = |quantile| forecast.lateness(quantile).map(humane_duration);
     let timer = match (late(0.5), late(0.99)) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::super::humane::{bytes, count, percent};
+use super::super::humane::{bytes, count, counted, percent};
 use super::super::{LagShare, Report};
 use super::page::Page;
 use super::table::Table;
