@@ -88,6 +88,9 @@ impl Stretch for Usage {
     }
 }
 
+/// So many stretches at least before growth is told.
+const FEWEST: usize = 30;
+
 /// How one resource developed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trend {
@@ -96,7 +99,7 @@ pub struct Trend {
     /// The mean of the last stretch in which it was seen.
     pub last: f64,
     /// How much it grew in an hour, by least squares over the means of the stretches; `None` where there are fewer than
-    /// two.
+    /// [`FEWEST`]: a few seconds say nothing of hours.
     pub per_hour: Option<f64>,
 }
 
@@ -111,7 +114,11 @@ impl Timeline<Usage> {
             means.extend(resource.of(usage).mean().map(|mean| (middle, mean)));
         }
         let last = means.last()?.1;
-        Some(Trend { level, last, per_hour: slope(&means).map(|slope| slope * 3600.0) })
+        Some(Trend {
+            level,
+            last,
+            per_hour: slope(&means).filter(|_| means.len() >= FEWEST).map(|slope| slope * 3600.0),
+        })
     }
 }
 
@@ -146,7 +153,7 @@ mod tests {
         assert!((trend.last - 1198.0).abs() < 1e-9);
         assert!((trend.per_hour.unwrap() - 7200.0).abs() < 1e-6);
         assert_eq!(looks(100, |_| 5).trend(Resource::Threads, Moment::ZERO), None);
-        assert_eq!(looks(1, |_| 5).trend(Resource::Memory, Moment::ZERO).unwrap().per_hour, None);
+        assert_eq!(looks(29, |_| 5).trend(Resource::Memory, Moment::ZERO).unwrap().per_hour, None);
     }
 
     #[test]

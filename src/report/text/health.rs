@@ -86,13 +86,13 @@ pub(super) fn target(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
     let missed: u64 = summary.usage.cells().iter().fold(0, |sum, cell| sum.saturating_add(cell.missed));
     match missed {
         0 => Ok(()),
-        missed => page.paragraph(
-            "  ",
-            &format!(
-                "It could not be seen {} times: the process was gone, or its metrics did not answer.",
-                count(missed)
-            ),
-        ),
+        missed => {
+            let text = format!(
+                "{} saw nothing: the process was gone, or its metrics did not answer.",
+                counted(missed, "look")
+            );
+            page.paragraph("  ", &text)
+        }
     }
 }
 
