@@ -29,7 +29,7 @@ const MODULES: [(u8, &str, &[&str]); 16] = [
     (3, "driver", &["time", "outcome", "secret", "workload", "mcp", "measure"]),
     (3, "server", &["time"]),
     (4, "engine", &["time", "outcome", "arrival", "workload", "measure", "plan", "driver::Driver"]),
-    (4, "report", &["time", "stamp", "outcome", "measure", "verdict", "plan"]),
+    (4, "report", &["time", "stamp", "outcome", "arrival", "measure", "verdict", "plan"]),
     (4, "export", &["time", "outcome", "measure", "verdict"]),
 ];
 

@@ -195,7 +195,8 @@ fn nothing_that_is_piped_holds_escape_codes() {
 #[test]
 fn quiet_says_nothing_beside_the_report_and_verbose_says_more() {
     let server = Server::start("");
-    let run = |flag: &str| finish_line(&format!("run {} --total 5 --metrics 127.0.0.1:0 {flag}", server.url)).err;
+    let run =
+        |flag: &str| finish_line(&format!("run {} --total 50 --rate 500 --metrics 127.0.0.1:0 {flag}", server.url)).err;
     assert_eq!(run("-q"), "");
     assert_eq!(run(""), "");
     assert!(run("-v").contains("INFO"));

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::connection::ConnectionArgs;
 use super::environment;
 use super::exit::Failure;
+use super::eyes::{Place, parse_metrics_url};
 use super::judging::JudgingArgs;
 use super::truth::TruthArgs;
 use crate::arrival::Profile;
@@ -111,6 +112,15 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "N", help_heading = "Verdict")]
     seed: Option<u64>,
 
+    /// Look each second at what this process of this machine uses: the target's CPU, memory, descriptors, threads.
+    #[arg(long, value_name = "PID", conflicts_with = "server_metrics", help_heading = "Results")]
+    server_pid: Option<u32>,
+    /// The same from the target's own Prometheus metrics: http://localhost:8000/metrics.
+    #[arg(long, value_name = "URL", value_parser = parse_metrics_url, help_heading = "Results")]
+    server_metrics: Option<http::Uri>,
+    /// Shake hands, print what the run would take and whether it suffices, and end: no tool is called.
+    #[arg(long, help_heading = "Results")]
+    pub(super) dry_run: bool,
     /// Where /metrics is served [default: 127.0.0.1:9464].
     #[arg(long, value_name = "ADDR|off", help_heading = "Results")]
     pub(super) metrics: Option<String>,
@@ -205,6 +215,12 @@ impl RunArgs {
             None => Failure::usage(faults),
         })?;
         Ok((plan, from))
+    }
+
+    /// Where the target's process can be seen, if somebody said so.
+    pub(super) fn server(&self) -> Option<Place> {
+        let process = self.server_pid.map(Place::Process);
+        process.or_else(|| self.server_metrics.clone().map(Place::Metrics))
     }
 
     /// Flags over the quick preset over the environment.

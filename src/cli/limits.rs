@@ -9,12 +9,22 @@ use super::flags::ConcurrentFrom;
 /// Descriptors beside one per call in flight: files, timers, event loops, the exporter's clients.
 const BESIDE: u64 = 32;
 
+/// How many files may be needed for so many calls in flight.
+pub(super) fn needed(concurrent: NonZeroU32) -> u64 {
+    u64::from(concurrent.get()) + BESIDE
+}
+
+/// How many files may be open; `None` for any number.
+pub(super) fn allowed() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
 /// Raises the soft limit of open files to what the in-flight limit may need, and gives the limit that can be had.
 ///
 /// # Errors
 /// Where a limit that the user chose cannot be had: the message names both numbers and the way out.
 pub(super) fn make_room(concurrent: NonZeroU32, from: ConcurrentFrom) -> Result<NonZeroU32, String> {
-    let wanted = u64::from(concurrent.get()) + BESIDE;
+    let wanted = needed(concurrent);
     let limit = getrlimit(Resource::Nofile);
     let soft = limit.current.unwrap_or(u64::MAX);
     if soft >= wanted {
@@ -38,7 +48,7 @@ fn fit(concurrent: NonZeroU32, from: ConcurrentFrom, files: u64) -> Result<NonZe
             Ok(fits)
         }
         (fits, _) => {
-            let needed = u64::from(concurrent.get()) + BESIDE;
+            let needed = needed(concurrent);
             let less = fits.map_or_else(String::new, |fits| format!(", or give --concurrent {fits}"));
             Err(format!(
                 "--concurrent {concurrent} needs {needed} open files, but only {files} are allowed: raise `ulimit -n`{less}"

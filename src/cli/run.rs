@@ -6,15 +6,16 @@ use std::thread;
 use anyhow::{Context, anyhow};
 
 use super::exit::{Exit, Failure};
+use super::eyes::Eyes;
 use super::flags::RunArgs;
 use super::log::LogArgs;
 use super::looking::Looking;
 use super::session::Session;
 use super::signals::Signals;
 use super::watch::Watch;
-use super::{files, limits, results};
+use super::{files, forecast, limits, results};
 use crate::driver::{Limits, McpDriver};
-use crate::engine::{self, Ended, Setup, Stop};
+use crate::engine::{self, Ended, Setup, Sightings, Stop};
 use crate::export;
 use crate::plan::Plan;
 use crate::report::{Ending, Host, SavedRun};
@@ -30,14 +31,23 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
         tracing::warn!("idempotency keys will be used again: a server that ignores them will charge twice");
     }
     let objectives = resolved(&plan)?;
+    let eyes = args.server().map(Eyes::open).transpose()?;
+    let forecast = forecast::look_ahead(&plan);
     let stop = Stop::new();
     let signals = Signals::listen(stop.clone()).context("failed to listen for signals").map_err(Failure::usage)?;
+    if args.dry_run {
+        return forecast::dry_run(&forecast, Session::open(&plan, &signals), log);
+    }
+    forecast::warn(&forecast);
     let identity = RunIdentity { run_id: uuid::Uuid::new_v4().to_string(), started_unix_ms: engine::unix_millis() };
     let bounds = export::bounds(&plan.objectives);
     let watch = Watch::begin(&plan, &objectives, &identity, &bounds, args, log)?;
     let session = Session::open(&plan, &signals)?;
     tracing::info!("run {} begins, seed {}", identity.run_id, plan.seed);
-    let setup = Setup { identity, bounds, side_calls: session.pool.side_calls.clone(), stop };
+    let sightings = Sightings::default();
+    // Looks until this function ends.
+    let _watching = eyes.map(|eyes| eyes.watch(sightings.clone())).transpose()?;
+    let setup = Setup { identity, bounds, side_calls: session.pool.side_calls.clone(), sightings, stop };
     let mut looking = Looking::new(&plan, &objectives);
     let ended = drive(&session.plan, &setup, &session, &watch, &mut looking);
     let closing = session.close();

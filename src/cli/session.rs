@@ -100,6 +100,13 @@ impl Session {
         Ok(())
     }
 
+    /// What was found at the target, in a few words.
+    pub(super) fn found(&self) -> String {
+        let Server { revision, name, .. } = self.server();
+        let protocol = revision.map_or_else(|| "no handshake".to_owned(), |revision| format!("MCP {revision}"));
+        name.map_or_else(|| protocol.clone(), |name| format!("{name}, {protocol}"))
+    }
+
     /// Opens the sessions that the plan asks for.
     fn open_pool(&mut self, plan: &Plan, patience: Duration, signals: &Signals) -> Result<(), Failure> {
         let known = self.negotiated.warnings.len();

@@ -232,7 +232,8 @@ impl<D: Driver + 'static> Desk<D> {
     pub(super) fn hand_over(&self) {
         self.driver.tidy();
         self.record_side_calls();
-        if let Ok(cleared) = self.exchange.cleared.try_recv() {
+        if let Ok(mut cleared) = self.exchange.cleared.try_recv() {
+            cleared.go_on_from(&mut self.recorder.borrow_mut());
             let full = self.recorder.replace(cleared);
             self.send(full);
         }

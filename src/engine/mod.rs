@@ -8,6 +8,7 @@
 mod clock;
 mod desk;
 mod expected;
+mod host;
 mod lane;
 mod pace;
 mod schedule;
@@ -18,22 +19,25 @@ mod truth;
 use std::io;
 use std::ops::ControlFlow;
 use std::rc::Rc;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 pub use clock::{MonotonicClock, unix_millis};
+pub use host::{descriptors, local_ports};
+pub use pace::lateness;
 
 use crate::arrival::Shard;
 use crate::driver::Driver;
-use crate::measure::{Bounds, Gauges, Recorder, Shape, SideCall, Summary};
+use crate::measure::{Bounds, Gauges, Recorder, Shape, SideCall, Stretch, Summary, Usage};
 use crate::plan::Plan;
 use crate::time::{Clock, Moment};
 use crate::workload::{Mix, OperationId, RunIdentity, Workload};
 use desk::{Desk, Exchange, Room};
 use expected::Expected;
+use host::HostWatch;
 use lane::{HAND_OVER, Lane};
 use schedule::Schedule;
 
@@ -67,6 +71,22 @@ impl Default for Stop {
     }
 }
 
+/// Where whoever looks at the target's process puts what was seen, on its way to the summary.
+#[derive(Clone, Debug, Default)]
+pub struct Sightings(Arc<Mutex<Vec<Usage>>>);
+
+impl Sightings {
+    /// Notes what was just seen.
+    pub fn note(&self, usage: Usage) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(usage);
+    }
+
+    /// Takes all that was noted.
+    fn take(&self) -> Vec<Usage> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// What a run needs beside its plan.
 pub struct Setup {
     /// What tells this run from another of the same plan.
@@ -75,6 +95,8 @@ pub struct Setup {
     pub bounds: Bounds,
     /// The calls that were made to open what the lanes use.
     pub side_calls: Vec<SideCall>,
+    /// What is seen of the target's process while the run goes on.
+    pub sightings: Sightings,
     /// How the run can be ended early.
     pub stop: Stop,
 }
@@ -113,6 +135,7 @@ pub fn run<D: Driver + 'static>(
     let warmup = Moment::ZERO.after(plan.run.warmup);
     let recorder = || Box::new(Recorder::new(&shape, warmup));
     let (full, filled) = mpsc::channel();
+    let (tell, told) = mpsc::channel();
     thread::scope(|scope| {
         let mut returns = Vec::new();
         let mut threads = Vec::new();
@@ -123,15 +146,21 @@ pub fn run<D: Driver + 'static>(
             let exchange = Exchange { lane: index, full: full.clone(), cleared: empties };
             let first = recorder();
             let make_driver = &make_driver;
-            let work = move || lane_thread(plan, setup, clock, make_driver, first, exchange);
+            let tell = tell.clone();
+            let work = move || {
+                // Told before anything else, and by nobody later: whoever waits for it waits for microseconds.
+                drop((tell.send(host::this_thread()), tell));
+                lane_thread(plan, setup, clock, make_driver, first, exchange)
+            };
             let thread = thread::Builder::new().name(format!("lane-{index}")).spawn_scoped(scope, work);
             // The lanes before this one would else carry out their part for nobody.
             threads.push(thread.inspect_err(|_| setup.stop.now())?);
         }
-        drop(full);
-        let mut collector = Collector::new(plan, clock, warmup, returns);
+        drop((full, tell));
+        let host = HostWatch::new(told.iter().flatten());
+        let mut collector = Collector::new(plan, clock, warmup, returns, host);
         setup.side_calls.iter().for_each(|call| collector.summary.note_side_call(call, &setup.bounds));
-        collector.collect(&filled, &setup.stop, &mut observe);
+        collector.collect(&filled, setup, &mut observe);
         let ends = threads.into_iter().map(|thread| match thread.join() {
             Ok(Ok(end)) => Ok(end),
             Ok(Err(why)) => Err(why.to_string()),
@@ -200,22 +229,29 @@ struct Collector {
     expected: Expected,
     gauges: Vec<Gauges>,
     returns: Vec<mpsc::Sender<Box<Recorder>>>,
+    host: HostWatch,
 }
 
 impl Collector {
-    fn new(plan: &Plan, clock: MonotonicClock, warmup: Moment, returns: Vec<mpsc::Sender<Box<Recorder>>>) -> Self {
+    fn new(
+        plan: &Plan,
+        clock: MonotonicClock,
+        warmup: Moment,
+        returns: Vec<mpsc::Sender<Box<Recorder>>>,
+        host: HostWatch,
+    ) -> Self {
         let gauges = vec![Gauges::default(); returns.len()];
         let expected = Expected::new(plan);
         let mut summary = Summary::new(warmup);
         summary.ends = expected.ends();
-        Self { summary, clock, expected, gauges, returns }
+        Self { summary, clock, expected, gauges, returns, host }
     }
 
     /// Collects until every lane has ended.
     fn collect(
         &mut self,
         filled: &mpsc::Receiver<(u32, Box<Recorder>)>,
-        stop: &Stop,
+        setup: &Setup,
         observe: &mut impl FnMut(&Summary, Moment) -> ControlFlow<()>,
     ) {
         let mut next_look = Moment::ZERO.after(HAND_OVER);
@@ -229,12 +265,23 @@ impl Collector {
             let now = self.clock.now();
             if now >= next_look {
                 next_look = now.after(HAND_OVER);
+                self.look_around(setup, now);
                 self.expected.fill(&mut self.summary, now);
                 self.summary.until = now.min(self.expected.end());
                 if observe(&self.summary, now).is_break() {
-                    stop.now();
+                    setup.stop.now();
                 }
             }
+        }
+    }
+
+    /// How the lanes fare, and what the target's process uses.
+    fn look_around(&mut self, setup: &Setup, now: Moment) {
+        if let Some((begin, health)) = self.host.look(now) {
+            self.summary.health.at(begin).merge(&health);
+        }
+        for usage in setup.sightings.take() {
+            self.summary.usage.at(now).merge(&usage);
         }
     }
 

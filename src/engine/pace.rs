@@ -1,6 +1,9 @@
 //! Waiting for a moment, exactly: one absolute timer per lane.
 
-use crate::time::Moment;
+use std::io;
+use std::time::Duration;
+
+use crate::time::{Clock, Moment};
 
 use super::clock::MonotonicClock;
 
@@ -8,6 +11,32 @@ use super::clock::MonotonicClock;
 pub(super) const EXACT_UP_TO: f64 = 5000.0;
 /// The least time between two wake-ups of an economical lane, nanoseconds.
 pub(super) const QUANTUM: u64 = 250_000;
+
+/// How late a lane's timer wakes on this machine, so many times, sorted: what a lane that does nothing else would see.
+///
+/// # Errors
+/// Operating-system errors while a timer is made.
+pub fn lateness(wake_ups: usize) -> io::Result<Vec<Duration>> {
+    /// From one wake-up to the next: long enough that the thread falls asleep.
+    const APART: Duration = Duration::from_micros(500);
+    // A thread of its own: the timer's slack is the thread's, and this one's stays what it was.
+    let measured = std::thread::Builder::new().name("lateness".to_owned()).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let clock = MonotonicClock::starting_in(Duration::ZERO);
+            let mut timer = Timer::new(clock)?;
+            let mut late = Vec::with_capacity(wake_ups);
+            for _ in 0..wake_ups {
+                let due = clock.now().after(APART);
+                timer.until(due).await?;
+                late.push(clock.now().since(due));
+            }
+            late.sort_unstable();
+            Ok(late)
+        })
+    })?;
+    measured.join().unwrap_or_else(|_| Err(io::Error::other("the thread that measures it panicked")))
+}
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::Timer;
@@ -103,10 +132,7 @@ mod portable {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::time::Clock;
 
     fn in_a_runtime<F: Future>(future: F) -> F::Output {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
@@ -128,6 +154,13 @@ mod tests {
                 assert!(clock.now() >= due);
             }
         });
+    }
+
+    #[test]
+    fn lateness_is_measured_as_often_as_asked_and_sorted() {
+        let late = lateness(7).unwrap();
+        assert_eq!((late.len(), late.is_sorted()), (7, true));
+        assert!(late[6] > Duration::ZERO);
     }
 
     #[test]

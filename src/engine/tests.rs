@@ -104,7 +104,13 @@ fn plan(load: &str, change: impl FnOnce(&mut Draft)) -> Plan {
 
 fn go(plan: &Plan, manner: Manner, observe: impl FnMut(&Summary, Moment) -> ControlFlow<()>) -> Ended {
     let identity = RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 };
-    let setup = Setup { identity, bounds: Bounds::default(), side_calls: Vec::new(), stop: Stop::new() };
+    let setup = Setup {
+        identity,
+        bounds: Bounds::default(),
+        side_calls: Vec::new(),
+        sightings: Sightings::default(),
+        stop: Stop::new(),
+    };
     run(plan, &setup, |_, clock| scripted(manner, clock), observe).unwrap()
 }
 
@@ -177,7 +183,13 @@ fn a_run_that_is_stopped_leaves_nothing_unaccounted_for() {
 fn a_run_that_was_stopped_before_it_began_sends_next_to_nothing() {
     let plan = plan("1000/s for 1h", |_| {});
     let identity = RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 };
-    let setup = Setup { identity, bounds: Bounds::default(), side_calls: Vec::new(), stop: Stop::new() };
+    let setup = Setup {
+        identity,
+        bounds: Bounds::default(),
+        side_calls: Vec::new(),
+        sightings: Sightings::default(),
+        stop: Stop::new(),
+    };
     setup.stop.now();
     let ended = run(&plan, &setup, |_, clock| scripted(Manner::Prompt, clock), carry_on);
     assert!(accounts(&ended.unwrap()).scheduled < 60_000);
@@ -210,7 +222,13 @@ fn nothing_is_sent_before_the_run_begins() {
 fn a_lane_that_breaks_down_is_told_and_its_arrivals_are_missed() {
     let plan = plan("1000/s for 100ms", |_| {});
     let identity = RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 };
-    let setup = Setup { identity, bounds: Bounds::default(), side_calls: Vec::new(), stop: Stop::new() };
+    let setup = Setup {
+        identity,
+        bounds: Bounds::default(),
+        side_calls: Vec::new(),
+        sightings: Sightings::default(),
+        stop: Stop::new(),
+    };
     let broken = |_: u32, _: MonotonicClock| -> Scripted { panic!("no driver, as told") };
     let ended = run(&plan, &setup, broken, carry_on).unwrap();
     assert_eq!(ended.lost_lanes, ["the lane's thread panicked"]);

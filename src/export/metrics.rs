@@ -8,6 +8,7 @@ use std::time::Duration;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::reading::{Counts, Identity, Reading, RunState, Times, labels, pacing_by_flow};
+use crate::measure::{Level, Resource};
 use crate::outcome::{Outcome, Probe, Violation};
 
 /// How values of a metric behave.
@@ -83,6 +84,65 @@ pub static METRICS: &[Definition] = &[
         labels: &[],
         help: "Reasons, as things stand, for which the run would be INVALID; 0 is a healthy generator.",
         read: |view, out| out.number(&[], view.reading.doubts as f64),
+    },
+    Definition {
+        name: "mcpace_generator_wait_seconds",
+        kind: Kind::Gauge,
+        unit: "seconds",
+        labels: &[],
+        help: "How long a lane that wanted a processor waited for it on average, in the last second; absent where the kernel \
+               does not say.",
+        read: |view, out| {
+            if let Some(wait) = view.reading.health.wait_per_turn() {
+                out.number(&[], wait.as_secs_f64());
+            }
+        },
+    },
+    Definition {
+        name: "mcpace_host_stolen_ratio",
+        kind: Kind::Gauge,
+        unit: "ratio",
+        labels: &[],
+        help: "The share of the generator's machine's processor time that other virtual machines took in the last second; \
+               absent where the kernel does not say.",
+        read: |view, out| {
+            if let Some(share) = view.reading.health.stolen_share() {
+                out.number(&[], share);
+            }
+        },
+    },
+    Definition {
+        name: "mcpace_target_processors_used",
+        kind: Kind::Gauge,
+        unit: "processors",
+        labels: &[],
+        help: "Processors that the target's process used in the last second, with --server-pid or --server-metrics. Like the \
+               three that follow it is absent where that cannot be seen.",
+        read: |view, out| out.level(Resource::Processor.of(&view.reading.usage), 1e-3),
+    },
+    Definition {
+        name: "mcpace_target_memory_bytes",
+        kind: Kind::Gauge,
+        unit: "bytes",
+        labels: &[],
+        help: "Memory that the target's process uses.",
+        read: |view, out| out.level(Resource::Memory.of(&view.reading.usage), 1.0),
+    },
+    Definition {
+        name: "mcpace_target_open_fds",
+        kind: Kind::Gauge,
+        unit: "descriptors",
+        labels: &[],
+        help: "File descriptors that the target's process has open.",
+        read: |view, out| out.level(Resource::Descriptors.of(&view.reading.usage), 1.0),
+    },
+    Definition {
+        name: "mcpace_target_threads",
+        kind: Kind::Gauge,
+        unit: "threads",
+        labels: &[],
+        help: "Threads of the target's process.",
+        read: |view, out| out.level(Resource::Threads.of(&view.reading.usage), 1.0),
     },
     Definition {
         name: "mcpace_intended_rate",
@@ -373,6 +433,13 @@ impl Points {
             metric.set_gauge(gauge);
         }
         self.metrics.push(metric);
+    }
+
+    /// A level of the moment, where it is known; one unit of it is worth `unit`.
+    fn level(&mut self, level: &Level, unit: f64) {
+        if let Some(mean) = level.mean() {
+            self.number(&[], mean * unit);
+        }
     }
 
     fn times(&mut self, labels: &[&str], bounds: &[Duration], times: &Times) {

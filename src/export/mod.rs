@@ -4,6 +4,7 @@
 //! warning in the log and never disturbs the run.
 
 mod buckets;
+mod exposition;
 mod http;
 mod metrics;
 mod reading;
@@ -11,6 +12,7 @@ mod reference;
 mod scrapes;
 
 pub use buckets::bounds;
+pub use exposition::ProcessPage;
 pub use metrics::{Definition, Kind, METRICS, PROCESS_METRICS};
 pub use reading::{Identity, RunState, Snapshot};
 pub use reference::reference;
@@ -217,7 +219,9 @@ mod tests {
     use std::net::TcpStream;
 
     use super::*;
-    use crate::measure::{Evidence, Fate, Probes, Recorder, Sample, Shape, SideCall, SideKind, Summary};
+    use crate::measure::{
+        Evidence, Fate, Health, Level, Probes, Recorder, Sample, Shape, SideCall, SideKind, Summary, Usage,
+    };
     use crate::outcome::{Outcome, Probe, Violation};
     use crate::time::{Moment, Rate};
     use crate::verdict::{Judgement, Judging, Objective, Terms, judge};
@@ -269,6 +273,11 @@ mod tests {
         summary.absorb(&recorder);
         summary.gauges.in_flight = 3;
         summary.gauges.bytes_sent = calls * 100;
+        *summary.health.at(WARMUP) =
+            Health { watched: 100, ran: 50, waited: 20_000_000, turns: 10, ticks: 100, stolen: 5, ..Health::default() };
+        let (processor, memory) = (Level::of(1250), Level::of(4096));
+        let (descriptors, threads) = (Level::of(33), Level::of(8));
+        *summary.usage.at(WARMUP) = Usage { processor, memory, descriptors, threads, ..Usage::default() };
         summary
     }
 
@@ -402,6 +411,16 @@ mod tests {
             }
             before = page;
         }
+    }
+
+    #[test]
+    fn a_scrape_shows_the_generators_health_and_the_targets_process() {
+        let exporter = exporter();
+        publish(&exporter, RunState::Measure, &summary(10));
+        let page = scrape(&exporter);
+        assert_eq!((page["mcpace_generator_wait_seconds"], page["mcpace_host_stolen_ratio"]), (0.002, 0.05));
+        assert_eq!((page["mcpace_target_processors_used"], page["mcpace_target_memory_bytes"]), (1.25, 4096.0));
+        assert_eq!((page["mcpace_target_open_fds"], page["mcpace_target_threads"]), (33.0, 8.0));
     }
 
     #[test]

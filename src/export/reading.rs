@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::measure::{Bounds, BucketCounts, Gauges, Phase, SideKind, SideTally, Summary, Tally, Truth};
+use crate::measure::{Bounds, BucketCounts, Gauges, Health, Phase, SideKind, SideTally, Summary, Tally, Truth, Usage};
 use crate::outcome::{Outcome, Probe, Violation};
 use crate::time::Rate;
 use crate::verdict::{Judgement, Standing};
@@ -110,6 +110,10 @@ pub(super) struct Reading {
     pub(super) truth: TruthCounts,
     pub(super) objectives: Vec<ObjectiveState>,
     pub(super) doubts: usize,
+    /// How the generator fared in the last stretch in which its lanes were looked at.
+    pub(super) health: Health,
+    /// What the target's process used in the last stretch in which somebody looked.
+    pub(super) usage: Usage,
 }
 
 /// Whether answers were true, in numbers.
@@ -250,6 +254,8 @@ impl Reading {
             objectives: objectives.collect(),
             truth: TruthCounts::of(&snapshot.summary.truth, identity),
             doubts: snapshot.judgement.doubts.len(),
+            health: snapshot.summary.health.cells().iter().rfind(|cell| cell.ticks > 0).copied().unwrap_or_default(),
+            usage: snapshot.summary.usage.cells().last().copied().unwrap_or_default(),
         }
     }
 }

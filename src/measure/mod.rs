@@ -6,7 +6,9 @@
 
 mod bounded;
 mod failures;
+mod health;
 mod histogram;
+mod level;
 mod probes;
 mod recorder;
 mod sample;
@@ -14,22 +16,28 @@ mod side;
 #[cfg(test)]
 mod simulation;
 mod sparse;
+mod spread;
 mod summary;
 mod tally;
 mod timeline;
 mod truth;
+mod usage;
 
 pub use failures::{FailureGroup, FailureText, Failures};
+pub use health::Health;
 pub use histogram::{Histogram, Precision, nearest_rank};
+pub use level::Level;
 pub use probes::{Probes, Unresolved};
 pub use recorder::{Bounds, Gauges, Recorder, Shape};
 pub use sample::{Fate, Sample};
 pub use side::{SideCall, SideCalls, SideKind, SideTally};
 pub use sparse::Sparse;
+pub use spread::{Spread, Window};
 pub use summary::{Accounting, MAX_SERIES, Scope, Series, Summary};
 pub use tally::{BucketCounts, Outcomes, Quantile, Tally};
-pub use timeline::{Cell, MAX_CELLS, Timeline};
+pub use timeline::{Cell, MAX_CELLS, Stretch, Timeline};
 pub use truth::{AGES, EVIDENCE_KEPT, Evidence, Reads, ReadsByAge, Truth, Violations};
+pub use usage::{Resource, Trend, Usage};
 
 use serde::{Deserialize, Serialize};
 

@@ -10,9 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Phase;
 use super::failures::{FailureText, Failures, Seen};
+use super::health::Health;
 use super::sample::{Fate, Sample};
 use super::side::{SideCall, SideCalls};
+use super::spread::Windows;
 use super::tally::Tally;
+use super::timeline::Timeline;
 use super::truth::Truth;
 use crate::outcome::Outcome;
 use crate::time::Moment;
@@ -82,6 +85,9 @@ pub struct Recorder {
     side_calls: SideCalls,
     first_intended: Option<Moment>,
     last_done: Option<Moment>,
+    /// The second that the schedule is in, and the one that picking up is in: they go from recorder to recorder.
+    windows: [Windows; 2],
+    health: Timeline<Health>,
     /// Whether answers were true.
     pub truth: Truth,
     /// The lane's levels when it gave this recorder away.
@@ -104,6 +110,8 @@ impl Recorder {
             side_calls: SideCalls::default(),
             first_intended: None,
             last_done: None,
+            windows: Default::default(),
+            health: Timeline::default(),
             truth: Truth::default(),
             gauges: Gauges::default(),
         }
@@ -124,6 +132,18 @@ impl Recorder {
         if self.first_intended.is_none_or(|first| intended < first) {
             self.first_intended = Some(intended);
         }
+        let [due, taken] = &mut self.windows;
+        if let Some((begin, over)) = due.count(intended.as_nanos()) {
+            self.health.at(Moment::from_nanos(begin)).intended.merge(&over);
+        }
+        if let Some((begin, over)) = taken.count(picked_up.as_nanos()) {
+            self.health.at(Moment::from_nanos(begin)).sent.merge(&over);
+        }
+    }
+
+    /// Goes on with the second that another recorder of the same lane had begun.
+    pub fn go_on_from(&mut self, other: &mut Self) {
+        self.windows = std::mem::take(&mut other.windows);
     }
 
     /// Counts what became of an arrival; `failure` says why where its outcome is not ok.
@@ -198,6 +218,7 @@ impl Recorder {
         self.failures.clear();
         self.side_calls.clear();
         self.truth.clear();
+        self.health.clear();
         (self.first_intended, self.last_done) = (None, None);
     }
 
@@ -223,6 +244,11 @@ impl Recorder {
     /// The calls that are no arrivals.
     pub const fn side_calls(&self) -> &SideCalls {
         &self.side_calls
+    }
+
+    /// How evenly the lane sent.
+    pub const fn health(&self) -> &Timeline<Health> {
+        &self.health
     }
 
     /// The earliest intended start picked up.
@@ -307,6 +333,26 @@ mod tests {
         let (_, _, _, tally) = recorder.tallies().next().unwrap();
         assert_eq!((tally.scheduled, tally.ended(), tally.pacing_lag.max()), (1, 0, Some(Duration::from_millis(2))));
         assert_eq!((recorder.first_intended(), recorder.last_done()), (Some(at(5)), None));
+    }
+
+    #[test]
+    fn seconds_of_arrivals_go_on_from_recorder_to_recorder() {
+        let (mut first, mut second) = (Recorder::new(&shape(), at(0)), Recorder::new(&shape(), at(0)));
+        for ms in 0..700 {
+            first.picked_up(0, 0, at(ms), at(ms + 400));
+        }
+        second.go_on_from(&mut first);
+        for ms in 700..1601 {
+            second.picked_up(0, 0, at(ms), at(ms + 400));
+        }
+        let counts = |recorder: &Recorder| -> Vec<(u64, u64, u64)> {
+            let cells = recorder.health().cells().iter();
+            cells.map(|cell| (cell.index, cell.intended.arrivals(), cell.sent.arrivals())).collect()
+        };
+        assert_eq!(counts(&first), [(0, 0, 600)]);
+        assert_eq!(counts(&second), [(0, 1000, 0), (1, 0, 1000)]);
+        second.clear();
+        assert_eq!(counts(&second), []);
     }
 
     #[test]

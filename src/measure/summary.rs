@@ -10,10 +10,13 @@ use serde::{Deserialize, Serialize};
 use super::Phase;
 use super::bounded::at_most;
 use super::failures::Failures;
+use super::health::Health;
 use super::recorder::{Bounds, Gauges, Recorder};
 use super::side::{SideCall, SideCalls};
 use super::tally::Tally;
+use super::timeline::Timeline;
 use super::truth::Truth;
+use super::usage::Usage;
 use crate::time::Moment;
 
 /// At most this many groups of failures from recorders; merging adds groups as they are.
@@ -146,6 +149,12 @@ pub struct Summary {
     /// Whether answers were true.
     #[serde(skip_serializing_if = "Truth::is_idle", deserialize_with = "possible")]
     pub truth: Truth,
+    /// How the generator fared, by the time at which it was looked at.
+    #[serde(skip_serializing_if = "Timeline::is_empty")]
+    pub health: Timeline<Health>,
+    /// What the target's process used, where somebody looked.
+    #[serde(skip_serializing_if = "Timeline::is_empty")]
+    pub usage: Timeline<Usage>,
 }
 
 impl Summary {
@@ -163,6 +172,7 @@ impl Summary {
         self.failures.merge(recorder.failures(), FAILURE_GROUPS);
         self.side_calls.merge(recorder.side_calls());
         self.truth.merge(&recorder.truth);
+        self.health.merge(recorder.health());
         self.span(recorder.first_intended(), recorder.last_done());
     }
 
@@ -184,6 +194,8 @@ impl Summary {
         self.failures.merge(&other.failures, usize::MAX);
         self.side_calls.merge(&other.side_calls);
         self.truth.merge(&other.truth);
+        self.health.merge(&other.health);
+        self.usage.merge(&other.usage);
         self.span(other.first_intended, other.last_done);
     }
 

@@ -1,4 +1,4 @@
-//! The run second by second: cells by *intended* time, so that a cell is about the arrivals that were due in it.
+//! The run second by second. Cells of arrivals go by *intended* time: such a cell is about what was due in it.
 //!
 //! There are never more than [`MAX_CELLS`]: cells are one second wide, and when there would be more, ten at a time are
 //! folded into one, again and again. What was folded is what wider cells would have counted, so the order of merging
@@ -16,6 +16,21 @@ use crate::time::Moment;
 pub const MAX_CELLS: usize = 3600;
 
 const SECOND: u64 = 1_000_000_000;
+
+/// What a timeline is made of: something that knows its place and can be added to its neighbours.
+pub trait Stretch: Default {
+    /// Which stretch: it begins this many widths after the run began.
+    fn index(&self) -> u64;
+    /// The same at another place.
+    #[must_use]
+    fn moved_to(self, index: u64) -> Self;
+    /// Adds all that `other` counted, whatever its place.
+    fn merge(&mut self, other: &Self);
+    /// Forgets everything but keeps the memory.
+    fn reset(&mut self);
+    /// Whether it can be what a run counted.
+    fn is_possible(&self) -> bool;
+}
 
 /// The arrivals that were due in one stretch of time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -85,6 +100,16 @@ impl Cell {
     pub fn answered(&self) -> u64 {
         [self.ok, self.failed, self.incomplete].into_iter().map(u64::from).sum()
     }
+}
+
+impl Stretch for Cell {
+    fn index(&self) -> u64 {
+        self.index
+    }
+
+    fn moved_to(self, index: u64) -> Self {
+        Self { index, ..self }
+    }
 
     fn merge(&mut self, other: &Self) {
         self.expected += other.expected;
@@ -109,51 +134,60 @@ impl Cell {
         response.clear();
         *self = Self { response, ..Self::default() };
     }
+
+    fn is_possible(&self) -> bool {
+        self.expected.is_finite() && self.expected >= 0.0
+    }
 }
 
 /// Cells in ascending order of time; stretches in which nothing was due have none.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(try_from = "Saved")]
-pub struct Timeline {
+#[serde(try_from = "Saved<C>", bound(serialize = "C: Serialize", deserialize = "C: Stretch + Deserialize<'de>"))]
+pub struct Timeline<C = Cell> {
     /// Width of a cell in seconds: a power of ten.
     width: u64,
-    cells: Vec<Cell>,
+    cells: Vec<C>,
     /// Cells of before [`Timeline::clear`], kept for their memory.
     #[serde(skip)]
-    spare: Vec<Cell>,
+    spare: Vec<C>,
 }
 
-impl Default for Timeline {
+impl<C> Default for Timeline<C> {
     fn default() -> Self {
         Self { width: 1, cells: Vec::new(), spare: Vec::new() }
     }
 }
 
-impl Timeline {
+impl<C: Stretch> Timeline<C> {
     /// How long a cell lasts.
     pub const fn width(&self) -> Duration {
         Duration::from_secs(self.width)
     }
 
     /// The cells, in ascending order of time.
-    pub fn cells(&self) -> &[Cell] {
+    pub fn cells(&self) -> &[C] {
         &self.cells
     }
 
-    /// When a cell of this timeline begins.
-    pub fn start_of(&self, cell: &Cell) -> Moment {
-        Moment::from_nanos(cell.index.saturating_mul(self.width).saturating_mul(SECOND))
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
     }
 
-    /// The cell of the arrivals due at `intended`, made where there is none yet.
-    pub fn at(&mut self, intended: Moment) -> &mut Cell {
+    /// When a cell of this timeline begins.
+    pub fn start_of(&self, cell: &C) -> Moment {
+        Moment::from_nanos(cell.index().saturating_mul(self.width).saturating_mul(SECOND))
+    }
+
+    /// The cell of `moment` (of an arrival: when it was due), made where there is none yet.
+    pub fn at(&mut self, moment: Moment) -> &mut C {
         let width = self.width * SECOND;
         // Nearly every arrival belongs to the last cell: one multiplication instead of a division and a search.
         let latest = self.cells.last().is_some_and(|cell| {
-            let begins = cell.index.saturating_mul(width);
-            intended.as_nanos().checked_sub(begins).is_some_and(|into| into < width)
+            let begins = cell.index().saturating_mul(width);
+            moment.as_nanos().checked_sub(begins).is_some_and(|into| into < width)
         });
-        let place = if latest { self.cells.len() - 1 } else { self.place_of(intended.as_nanos() / width) };
+        let place = if latest { self.cells.len() - 1 } else { self.place_of(moment.as_nanos() / width) };
         &mut self.cells[place]
     }
 
@@ -163,7 +197,7 @@ impl Timeline {
             self.fold();
         }
         for cell in &other.cells {
-            let place = self.place_of(cell.index * other.width / self.width);
+            let place = self.place_of(cell.index() * other.width / self.width);
             self.cells[place].merge(cell);
         }
     }
@@ -180,11 +214,11 @@ impl Timeline {
     /// The place of the cell with this index, made where there is none; folds first where there would be too many.
     fn place_of(&mut self, mut index: u64) -> usize {
         loop {
-            match self.cells.binary_search_by_key(&index, |cell| cell.index) {
+            match self.cells.binary_search_by_key(&index, Stretch::index) {
                 Ok(place) => return place,
                 Err(place) if self.cells.len() < MAX_CELLS => {
                     let fresh = self.spare.pop().unwrap_or_default();
-                    self.cells.insert(place, Cell { index, ..fresh });
+                    self.cells.insert(place, fresh.moved_to(index));
                     return place;
                 }
                 Err(_) => {
@@ -198,12 +232,12 @@ impl Timeline {
     /// Makes cells ten times as wide.
     fn fold(&mut self) {
         self.width *= 10;
-        let mut folded: Vec<Cell> = Vec::with_capacity(self.cells.len() / 10 + 1);
+        let mut folded: Vec<C> = Vec::with_capacity(self.cells.len() / 10 + 1);
         for cell in self.cells.drain(..) {
-            let index = cell.index / 10;
-            match folded.last_mut().filter(|last| last.index == index) {
+            let index = cell.index() / 10;
+            match folded.last_mut().filter(|last| last.index() == index) {
                 Some(last) => last.merge(&cell),
-                None => folded.push(Cell { index, ..cell }),
+                None => folded.push(cell.moved_to(index)),
             }
         }
         self.cells = folded;
@@ -212,10 +246,11 @@ impl Timeline {
 
 /// A timeline as it is written, before it is checked.
 #[derive(Deserialize)]
-struct Saved {
+#[serde(bound(deserialize = "C: Deserialize<'de>"))]
+struct Saved<C> {
     width: u64,
     #[serde(deserialize_with = "at_most::<MAX_CELLS, _, _>")]
-    cells: Vec<Cell>,
+    cells: Vec<C>,
 }
 
 /// Why saved cells are not a timeline.
@@ -223,21 +258,20 @@ struct Saved {
 enum Unreadable {
     #[error("read a timeline with cells of {0} s: a power of ten up to a million is known")]
     Width(u64),
-    #[error("read a timeline: its cells must ascend, and expect a finite number of arrivals")]
+    #[error("read a timeline: its cells must ascend, and hold what a run can count")]
     Disorder,
 }
 
-impl TryFrom<Saved> for Timeline {
+impl<C: Stretch> TryFrom<Saved<C>> for Timeline<C> {
     type Error = Unreadable;
 
-    fn try_from(Saved { width, cells }: Saved) -> Result<Self, Unreadable> {
+    fn try_from(Saved { width, cells }: Saved<C>) -> Result<Self, Unreadable> {
         if !(0..=6).any(|power| width == 10_u64.pow(power)) {
             return Err(Unreadable::Width(width));
         }
-        let ascend = cells.is_sorted_by(|left, right| left.index < right.index);
-        let possible = cells.iter().all(|cell| {
-            cell.expected.is_finite() && cell.expected >= 0.0 && cell.index <= Moment::FAR.as_nanos() / SECOND / width
-        });
+        let ascend = cells.is_sorted_by(|left, right| left.index() < right.index());
+        let possible =
+            cells.iter().all(|cell| cell.is_possible() && cell.index() <= Moment::FAR.as_nanos() / SECOND / width);
         if !ascend || !possible {
             return Err(Unreadable::Disorder);
         }
@@ -252,7 +286,7 @@ mod tests {
     use super::*;
 
     fn of(seconds: &[u64]) -> Timeline {
-        let mut timeline = Timeline::default();
+        let mut timeline = Timeline::<Cell>::default();
         for second in seconds {
             let cell = timeline.at(Moment::from_nanos(second * SECOND + 5));
             cell.ok += 1;
@@ -299,7 +333,7 @@ mod tests {
             r#"{"width":1,"cells":[{"index":1,"expected":-1}]}"#,
             r#"{"width":1,"cells":[{"index":18446744073709551615}]}"#,
         ] {
-            assert!(serde_json::from_str::<Timeline>(wrong).is_err(), "{wrong}");
+            assert!(serde_json::from_str::<Timeline<Cell>>(wrong).is_err(), "{wrong}");
         }
     }
 
@@ -317,7 +351,7 @@ mod tests {
             prop_assert_eq!(&one, &whole);
             prop_assert_eq!(&two, &whole);
             let text = serde_json::to_string(&whole).unwrap();
-            prop_assert_eq!(serde_json::from_str::<Timeline>(&text).unwrap(), whole);
+            prop_assert_eq!(serde_json::from_str::<Timeline<Cell>>(&text).unwrap(), whole);
         }
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{Ending, Host, SavedRun, Server};
 use crate::measure::{
-    Bounds, Evidence, FailureText, Fate, Probes, Recorder, Sample, Shape, SideCall, SideKind, Summary, Unresolved,
+    Bounds, Evidence, FailureText, Fate, Health, Level, Probes, Recorder, Sample, Shape, SideCall, SideKind, Stretch,
+    Summary, Unresolved, Usage,
 };
 use crate::outcome::{Outcome, Probe, Violation};
 use crate::plan::{Plan, read_file};
@@ -94,15 +95,35 @@ fn healthy(n: u64) -> u64 {
     9_000 + n * 7919 % 6_000 + tail
 }
 
-/// Fifteen seconds in which all goes well.
+/// Fifteen seconds in which all goes well, and somebody looks at lanes and target.
 pub(crate) fn ok() -> SavedRun {
     // Fifteen hundred calls cannot show that fewer than one in a thousand fails.
-    run(plan(&MIXED.replace("0.1%", "1%")), 15, |n, intended| Told {
+    let mut run = run(plan(&MIXED.replace("0.1%", "1%")), 15, |n, intended| Told {
         flow: 0,
         operation: (n % 3) as u16,
         fate: answer(intended, 90 + n % 13, healthy(n), Outcome::Ok),
         said: None,
-    })
+    });
+    for second in 0..15 {
+        let at = Moment::from_nanos(second * 1_000_000_000);
+        let seen =
+            Health { watched: 1_000_000_000, ran: 31_000_000, waited: 4_000_000, turns: 220, ..Health::default() };
+        let seen = Health { ticks: 800, busy: 300, stolen: 2, ..seen };
+        let descriptors = (Level::of(60 + second), Level::of(10_032));
+        run.summary.health.at(at).merge(&Health {
+            descriptors: descriptors.0,
+            most_descriptors: descriptors.1,
+            ..seen
+        });
+        run.summary.usage.at(at).merge(&Usage {
+            processor: Level::of(410 + second * 7 % 5),
+            memory: Level::of((80 << 20) + second * 1000),
+            threads: Level::of(9),
+            missed: u64::from(second == 7),
+            ..Usage::default()
+        });
+    }
+    run
 }
 
 /// A few calls, so that there is little text.

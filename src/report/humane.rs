@@ -32,6 +32,15 @@ pub(super) fn percent(share: f64) -> String {
     format!("{} %", trimmed(&format!("{value:.decimals$}")))
 }
 
+/// Bytes in the largest unit (of 1024) of which there is one, to three digits: `12.3 MiB`.
+pub(super) fn bytes(bytes: f64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let power = (bytes.max(1.0).log2() / 10.0).floor().min(units.len() as f64 - 1.0);
+    let value = bytes / 1024_f64.powf(power);
+    let decimals = if power == 0.0 { 0 } else { (2 - value.max(1.0).log10().floor() as i32).clamp(0, 2) as usize };
+    format!("{value:.decimals$} {}", units[power as usize])
+}
+
 /// A rate per second, to four digits: `1 000/s`, `998.7/s`, `0.5/s`.
 pub(super) fn rate(per_second: f64) -> String {
     if !per_second.is_finite() || per_second <= 0.0 {
@@ -180,6 +189,12 @@ mod tests {
         ] {
             assert_eq!(clean(hostile), seen);
         }
+    }
+
+    #[test]
+    fn bytes_are_in_the_unit_of_which_there_is_one() {
+        let shown = [0.0, 1023.0, 1024.0, 1.5e7, 123_456_789_000.0].map(bytes);
+        assert_eq!(shown, ["0 B", "1023 B", "1.00 KiB", "14.3 MiB", "115 GiB"]);
     }
 
     #[test]

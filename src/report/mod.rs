@@ -9,6 +9,8 @@ mod failures;
 mod figures;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod forecast;
+mod generator;
 mod hints;
 #[cfg(test)]
 mod hints_tests;
@@ -22,9 +24,11 @@ use std::fmt;
 pub use assessment::{Assessment, Grade};
 pub use failures::{End, FailureKind, FailureRow};
 pub use figures::{Distribution, MEASURES, Overall, Row, Times};
+pub use forecast::{Forecast, Resources};
+pub use generator::LagShare;
 pub use hints::{Hint, Topic};
 pub use saved::{Ending, Host, SavedRun, SavedRunError, Server};
-pub use text::{Style, Text};
+pub use text::{Style, Text, write_forecast};
 
 use crate::measure::{Accounting, Phase, Scope, Tally};
 use crate::verdict::Judgement;
@@ -60,6 +64,8 @@ pub struct Report<'a> {
     pub failures: Vec<FailureRow>,
     /// The run in the words of the old script; `None` where no call ended.
     pub assessment: Option<Assessment>,
+    /// How much of each bound of a time is the generator's own.
+    pub lag_budget: Vec<LagShare>,
     /// What the figures smell of.
     pub hints: Vec<Hint>,
     /// Where every arrival of the whole run is, warm-up included.
@@ -95,6 +101,7 @@ impl<'a> Report<'a> {
             flows: flows.collect(),
             failures: failures::rows(saved, &measured),
             assessment: Assessment::new(&measured),
+            lag_budget: generator::lag_budget(saved, judgement),
             hints: Vec::new(),
             accounting: summary.accounting(),
             measured,

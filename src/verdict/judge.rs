@@ -169,8 +169,8 @@ pub fn judge(summary: &Summary, objectives: &[Resolved], terms: &Terms) -> Judge
         Bound::Time(bound) => Some(bound),
         Bound::Share(_) | Bound::Rate(_) => None,
     });
-    let measured = &tallies[&Scope::Total];
-    Judgement { findings, doubts: doubts(summary, measured, bounds.min()), notes: notes(summary, measured) }
+    let (measured, tightest) = (&tallies[&Scope::Total], bounds.min());
+    Judgement { findings, doubts: doubts(summary, measured, tightest), notes: notes(summary, measured, tightest) }
 }
 
 fn find(case: &Case<'_>, missed: bool, terms: &Terms) -> Finding {

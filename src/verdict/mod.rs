@@ -6,8 +6,10 @@
 
 #[cfg(test)]
 mod confidence_tests;
+mod enough;
 mod evidence;
 mod figure;
+mod health;
 mod indicator;
 mod interval;
 mod judge;
@@ -15,11 +17,14 @@ mod looked;
 mod missing;
 mod objective;
 mod promises;
+#[cfg(test)]
+mod stalled;
 mod suggest;
 mod sustained;
 mod terms;
 mod validity;
 
+pub use enough::Enough;
 pub use evidence::Part;
 pub use indicator::{Indicator, Unit};
 pub use interval::Interval;

@@ -1,14 +1,15 @@
 //! Whether the measurement is to be trusted: notes for the reader, and doubts, which make a run INVALID.
 //!
-//! Only the generator's own failings are doubts: pacing lag, local resources, lost or unsent arrivals. Waiting for room
-//! (dispatch lag) is the server's doing, or that of the in-flight limit, and never invalidates.
+//! Only the generator's own failings are doubts: pacing lag, want of a processor, uneven sending, local resources, lost or
+//! unsent arrivals. Waiting for room (dispatch lag) is the server's doing, or that of the in-flight limit, and never
+//! invalidates.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::figure;
+use super::{figure, health};
 use crate::measure::{Phase, Scope, Summary, Tally};
 use crate::outcome::Outcome;
 
@@ -27,10 +28,16 @@ pub enum Subject {
     NoSamples,
     /// The generator started calls late.
     PacingLag,
+    /// The generator had no processor when it wanted one.
+    Starved,
+    /// The generator sent in bunches, or more evenly than it should.
+    Dispersion,
     /// The generator ran out of ports, file descriptors or memory.
     LocalResources,
     /// The places of all arrivals do not add up to the arrivals.
     Accounting,
+    /// Samples are missing from the histograms.
+    LostSamples,
     /// Arrivals were due that no lane took.
     NotPickedUp,
     /// The summary was taken while calls were on their way.
@@ -78,8 +85,11 @@ pub(super) fn doubts(summary: &Summary, measured: &Tally, tightest: Option<Durat
     [
         no_samples(summary, measured),
         late(measured, tightest),
+        health::starved(summary, tightest),
+        health::uneven(summary, tightest),
         out_of_resources(measured),
         unbalanced(summary),
+        lost_samples(measured),
         not_picked_up(summary),
         not_ended(summary),
     ]
@@ -89,7 +99,7 @@ pub(super) fn doubts(summary: &Summary, measured: &Tally, tightest: Option<Durat
 }
 
 /// What the reader should know.
-pub(super) fn notes(summary: &Summary, measured: &Tally) -> Vec<Remark> {
+pub(super) fn notes(summary: &Summary, measured: &Tally, tightest: Option<Duration>) -> Vec<Remark> {
     let under_way = summary.gauges.in_flight + summary.gauges.waiting;
     let unfinished = (under_way > 0 && summary.due.is_none()).then(|| {
         let figure = format!("{under_way} arrivals were waiting or in flight when this was taken");
@@ -111,7 +121,10 @@ pub(super) fn notes(summary: &Summary, measured: &Tally) -> Vec<Remark> {
         let figure = format!("{warmup} calls of the warm-up found no local port, descriptor or memory");
         Remark::new(Subject::LocalResources, figure, "lower --concurrent or raise the limits of this host")
     });
-    [unfinished, substituted, probes, resources].into_iter().flatten().collect()
+    // Where it is a doubt already it is no note too.
+    let hungry = health::hungry(summary, tightest).filter(|_| health::starved(summary, tightest).is_none());
+    let some = [unfinished, substituted, probes, resources, hungry, health::stolen(summary)];
+    some.into_iter().flatten().chain(health::scarce(summary)).collect()
 }
 
 /// In a run that has ended nothing waits and nothing is in flight.
@@ -163,6 +176,15 @@ fn unbalanced(summary: &Summary) -> Option<Remark> {
             "the counts cannot be trusted; please report this as a fault of mcpace",
         )
     })
+}
+
+/// Each arrival picked up has a pacing lag, and each one that ended a response time or none for a reason.
+fn lost_samples(measured: &Tally) -> Option<Remark> {
+    let lags = measured.scheduled.abs_diff(measured.pacing_lag.len());
+    let times = measured.ended().abs_diff(measured.response_time.len() + measured.without_reply());
+    let figure = format!("{} samples are missing from the histograms", lags + times);
+    let remedy = "this is a fault of mcpace: report it with the saved run";
+    (lags + times > 0).then(|| Remark::new(Subject::LostSamples, figure, remedy))
 }
 
 fn not_picked_up(summary: &Summary) -> Option<Remark> {
@@ -261,7 +283,7 @@ mod tests {
         let mut early = run(Moment::ZERO, Duration::ZERO, Outcome::NoLocalResource);
         early.merge(&run(WARMUP, Duration::ZERO, Outcome::Ok));
         assert_eq!(doubted(&early, None), []);
-        assert_eq!(notes(&early, &Tally::default())[0].subject, Subject::LocalResources);
+        assert_eq!(notes(&early, &Tally::default(), None)[0].subject, Subject::LocalResources);
     }
 
     #[test]
@@ -272,6 +294,6 @@ mod tests {
         summary.gauges = Gauges { in_flight: 1, ..Gauges::default() };
         assert_eq!(doubted(&summary, None), [Subject::Accounting, Subject::NotPickedUp, Subject::Accounting]);
         summary.due = None;
-        assert_eq!(notes(&summary, &Tally::default())[0].subject, Subject::Unfinished);
+        assert_eq!(notes(&summary, &Tally::default(), None)[0].subject, Subject::Unfinished);
     }
 }

@@ -354,6 +354,10 @@ impl Server {
         let url = line.split_whitespace().last().expect("an address").to_owned();
         Self { child, _lifeline: lifeline, url }
     }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
 }
 
 impl Drop for Server {

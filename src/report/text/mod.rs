@@ -1,5 +1,7 @@
 //! The report as text: 80 columns, the verdict first, then what it rests on.
 
+mod forecast;
+mod health;
 mod page;
 mod sections;
 mod table;
@@ -7,6 +9,7 @@ mod truth;
 
 use std::fmt;
 
+pub use forecast::write_forecast;
 pub use page::Style;
 
 use super::humane::{clean, clip, counted};
@@ -35,10 +38,12 @@ impl Format for Text {
         sections::objectives(report, page)?;
         sections::overall(report, page)?;
         sections::times(report, page)?;
+        health::generator(report, page)?;
         if report.flows.len() > 1 {
             sections::rows("BY FLOW", "flow", &report.flows, page)?;
         }
         sections::rows("BY OPERATION", "operation", &report.operations, page)?;
+        health::target(report, page)?;
         sections::side_calls(report, page)?;
         sections::failures(report, page)?;
         truth::truth(report, page)?;

@@ -1,0 +1,68 @@
+//! How many calls it takes to decide an objective: for looking ahead, before anything was seen.
+//!
+//! Calls are taken to be independent of each other; in a run in which they are not it takes more.
+
+use super::indicator::Indicator;
+use super::objective::{Bound, Objective};
+
+/// One-sided confidence of a verdict: its normal quantile, and what is left.
+const Z_CONFIDENCE: f64 = 1.644_853_626_951_472_2;
+const ALPHA: f64 = 0.05;
+/// The normal quantile of the power: nine times in ten a target that is twice as good as promised passes.
+const Z_POWER: f64 = 1.281_551_565_544_600_4;
+
+/// How many calls decide an objective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enough {
+    /// With none of them bad: the smallest n with (1 − allowance)ⁿ ≤ 5 %.
+    pub with_none_bad: u64,
+    /// With half of what is allowed bad, nine times in ten: by the normal approximation of the binomial test.
+    pub with_half_bad: u64,
+}
+
+impl Enough {
+    /// For `objective`; `None` where it is judged as observed (`rate`, `max`), is about a mean, or allows nothing.
+    pub fn to_decide(objective: &Objective) -> Option<Self> {
+        let allowed = allowance(objective).filter(|allowed| *allowed > 0.0 && *allowed < 1.0)?;
+        let none = (ALPHA.ln() / (-allowed).ln_1p()).ceil();
+        let half = allowed / 2.0;
+        let spread = |share: f64| (share * (1.0 - share)).sqrt();
+        let half = ((Z_CONFIDENCE * spread(allowed) + Z_POWER * spread(half)) / half).powi(2).ceil();
+        Some(Self { with_none_bad: none as u64, with_half_bad: half.max(none) as u64 })
+    }
+}
+
+/// The share of the calls that may be bad, or slower than the bound.
+fn allowance(objective: &Objective) -> Option<f64> {
+    match (objective.bound(), objective.indicator()) {
+        (Bound::Share(share), Indicator::ErrorRate | Indicator::Dropped) => Some(share),
+        (Bound::Time(_), indicator) => indicator.quantile().map(|quantile| 1.0 - quantile),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enough(objective: &str) -> Option<(u64, u64)> {
+        let enough = Enough::to_decide(&objective.parse().unwrap());
+        enough.map(|enough| (enough.with_none_bad, enough.with_half_bad))
+    }
+
+    #[test]
+    fn a_stricter_promise_takes_more_calls() {
+        // 10 000 a second: 30 s without a failure, a good four minutes with half of what is allowed.
+        assert_eq!(enough("error_rate < 0.001%"), Some((299_572, 2_603_116)));
+        assert_eq!(enough("error_rate < 10%").map(|n| n.0), Some(29));
+        assert_eq!(enough("p95 < 150ms").map(|n| n.0), Some(59));
+        assert_eq!(enough("p99.9 < 150ms").map(|n| n.0), Some(2995));
+    }
+
+    #[test]
+    fn what_is_judged_as_observed_takes_no_number() {
+        for objective in ["rate >= 5/s", "max < 1s", "mean < 1s", "dropped <= 0%", "error_rate <= 100%"] {
+            assert_eq!(enough(objective), None, "{objective}");
+        }
+    }
+}
