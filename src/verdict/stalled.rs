@@ -51,7 +51,7 @@ fn run(process: Process, world: &World) -> Summary {
 
 fn judged(summary: &Summary, objectives: &[&str]) -> Judgement {
     let resolved = objectives.iter().map(|text| text.parse::<Objective>().unwrap().resolve(&[], &[]).unwrap());
-    judge(summary, &resolved.collect::<Vec<_>>())
+    judge(summary, &resolved.collect::<Vec<_>>(), &Terms::default())
 }
 
 fn subjects(judgement: &Judgement) -> Vec<Subject> {
