@@ -4,11 +4,14 @@
 //! at a [`crate::measure::Summary`] and nothing else, so a saved run gets the same answer as a live one. Every objective
 //! gives a [`Finding`]; what makes the measurement itself untrustworthy is a doubt, and a doubt beats every finding.
 
+pub mod compare;
 mod figure;
 mod indicator;
 mod judge;
+mod longrun;
 mod objective;
 mod promises;
+mod student;
 mod suggest;
 mod sustained;
 mod validity;
