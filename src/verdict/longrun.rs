@@ -26,7 +26,8 @@ pub(super) fn of_sum(residuals: &[f64]) -> LongRun {
     if residuals.len() < 2 || own <= 0.0 {
         return LongRun { variance: own, freedom: (cells - 1.0).max(0.0) };
     }
-    let width = neighbours(product(1) / own, cells);
+    let near = nearness(product(1) / own, cells);
+    let width = neighbours(near, cells);
     let mut variance = own;
     for lag in 1..residuals.len() {
         let weight = 1.0 - lag as f64 / width;
@@ -35,14 +36,22 @@ pub(super) fn of_sum(residuals: &[f64]) -> LongRun {
         }
         variance += 2.0 * weight * product(lag);
     }
+    // A slow process reaches further than the neighbours that count: then the autoregression alone says more.
+    let variance = variance.max(own * (1.0 + near) / (1.0 - near));
     // That of a mean known only from the same cells.
-    let variance = variance.max(0.0) * cells / (cells - 1.0);
+    let variance = variance * cells / (cells - 1.0);
     LongRun { variance, freedom: (cells - 1.0).min(1.5 * cells / width) }
+}
+
+/// The correlation of two neighbours, from the one seen in `cells` cells, which falls short by (1 + 4 × it) / cells (Kendall,
+/// *Biometrika* 41, 1954). Neighbours that go against each other count as independent.
+fn nearness(seen: f64, cells: f64) -> f64 {
+    let whole = if cells > 8.0 { (cells * seen + 1.0) / (cells - 4.0) } else { seen };
+    whole.clamp(0.0, 0.97)
 }
 
 /// How many cells on either side count, itself included; `near` is the correlation of two neighbours.
 fn neighbours(near: f64, cells: f64) -> f64 {
-    let near = near.clamp(0.0, 0.97);
     let alpha = 4.0 * near * near / ((1.0 - near) * (1.0 + near)).powi(2);
     (1.1447 * (alpha * cells).cbrt()).clamp(1.0, (cells * MOST_NEIGHBOURS).max(1.0))
 }

@@ -1,5 +1,6 @@
 //! The report as text: 80 columns, the verdict first, then what it rests on.
 
+mod comparison;
 mod page;
 mod sections;
 mod table;
@@ -7,6 +8,7 @@ mod truth;
 
 use std::fmt;
 
+pub use comparison::comparison;
 pub use page::Style;
 
 use super::humane::{clean, clip, counted};

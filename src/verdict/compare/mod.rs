@@ -197,7 +197,8 @@ fn effect(bases: &[Sampled], new: &Sampled, indicator: Indicator) -> Option<Effe
     }
     let all = || bases.iter().chain([new]);
     let bad: u64 = all().map(|run| run.tally.bad()).sum();
-    let share = bad as f64 / all().map(Sampled::ended).sum::<f64>();
+    // One error more than there were, so that none at all is not taken for certain.
+    let share = (bad + 1) as f64 / (all().map(Sampled::ended).sum::<f64>() + 2.0);
     let value = |run: &Sampled| match indicator.quantile() {
         Some(quantile) => spread::of_quantile(run, quantile),
         None if indicator.unit() == Unit::Share => spread::of_errors(run, share),

@@ -13,6 +13,9 @@ use crate::verdict::student::upper_tail;
 /// No change beyond this is looked for, on the scale of the indicator.
 const MOST_CHANGE: f64 = 12.0;
 
+/// Histograms tell times apart to a thousandth; the variance of such a rounding.
+const FINENESS: f64 = 1e-6 / 12.0;
+
 /// The value of an indicator in one run, and the variance that the run itself shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Value {
@@ -46,7 +49,7 @@ pub(super) fn of_quantile(run: &Sampled, quantile: f64) -> Option<Value> {
     let near = |quantile: f64| run.quantile(quantile.clamp(0.0, 1.0)).filter(|time| time.is_finite());
     let (below, above) = (near(quantile - deviation)?.max(1.0).ln(), near(quantile + deviation).map_or(f64::NAN, f64::ln));
     let half = if above.is_nan() { at - below } else { (above - below) / 2.0 };
-    Some(Value { at, variance: half * half })
+    Some(Value { at, variance: (half * half).max(FINENESS) })
 }
 
 /// The error rate of one run; the variance is that of all runs together, `share` being their common one.
