@@ -41,7 +41,9 @@ pub(super) struct CompareArgs {
 /// A part of something that is more than nothing and less than all of it.
 fn parse_tolerance(text: &str) -> Result<f64, String> {
     parse_share(text)?.partial_cmp(&0.0).filter(|order| order.is_gt()).ok_or_else(|| {
-        format!("`{text}` leaves no room: two runs are never the same to the last digit, give more than 0%, for example 5%")
+        format!(
+            "`{text}` leaves no room: two runs are never the same to the last digit, give more than 0%, for example 5%"
+        )
     })?;
     parse_share(text).and_then(|share| {
         if share < 1.0 { Ok(share) } else { Err(format!("`{text}` lets everything pass: give less than 100%")) }
@@ -49,9 +51,10 @@ fn parse_tolerance(text: &str) -> Result<f64, String> {
 }
 
 fn parse_indicator(text: &str) -> Result<Indicator, String> {
-    COMPARABLE.into_iter().find(|indicator| indicator.name() == text).ok_or_else(|| {
-        format!("`{text}` cannot be compared: give {}", COMPARABLE.map(Indicator::name).join(", "))
-    })
+    COMPARABLE
+        .into_iter()
+        .find(|indicator| indicator.name() == text)
+        .ok_or_else(|| format!("`{text}` cannot be compared: give {}", COMPARABLE.map(Indicator::name).join(", ")))
 }
 
 /// Compares the last run with those before it.

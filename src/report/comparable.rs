@@ -43,7 +43,8 @@ pub fn unfit(run: &SavedRun) -> Vec<String> {
             refusals.push(format!("it stopped because of its own figures ({rule}): let it run to its end"));
         }
         Ending::LostLanes { lost, of } => {
-            refusals.push(format!("{lost} of its {of} lanes broke down, so it did not send the whole load: run it again"));
+            refusals
+                .push(format!("{lost} of its {of} lanes broke down, so it did not send the whole load: run it again"));
         }
     }
     // Whatever its objectives are, a doubt is about the measurement itself.

@@ -112,7 +112,8 @@ impl<'a> Compared<'a> {
     fn beyond(&self) -> String {
         let Tolerance { relative, errors } = self.comparison.tolerance;
         let has_errors = self.comparison.changes().any(|change| change.indicator.unit() == Unit::Share);
-        let points = if has_errors { format!(" (error rates: by more than {})", points(errors)) } else { String::new() };
+        let points =
+            if has_errors { format!(" (error rates: by more than {})", points(errors)) } else { String::new() };
         format!("by more than {}{points}", percent(relative))
     }
 }
@@ -231,7 +232,9 @@ fn lacking(row: &Row, change: &Change) -> String {
     let missing = match change.missing {
         Some(Missing::LongerRuns(times)) if times > 100.0 => "runs more than 100 times as long would tell".to_owned(),
         Some(Missing::LongerRuns(times)) if times > 9.5 => format!("runs about {times:.0} times as long would tell"),
-        Some(Missing::LongerRuns(times)) => format!("runs about {} times as long would tell", short((times * 10.0).ceil() / 10.0)),
+        Some(Missing::LongerRuns(times)) => {
+            format!("runs about {} times as long would tell", short((times * 10.0).ceil() / 10.0))
+        }
         Some(Missing::BaseRuns) => "more base runs would tell".to_owned(),
         Some(Missing::Calls) | None => "one of the runs saw too little of it".to_owned(),
     };

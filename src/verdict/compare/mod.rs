@@ -146,9 +146,11 @@ pub struct Comparison {
 impl Comparison {
     /// The worst of all findings.
     pub fn finding(&self) -> Finding {
-        self.changes().map(|change| change.finding).filter(|finding| *finding > Finding::Better).max().unwrap_or_else(|| {
-            if self.changes().next().is_some() { Finding::Same } else { Finding::Undecided }
-        })
+        self.changes().map(|change| change.finding).filter(|finding| *finding > Finding::Better).max().unwrap_or_else(
+            || {
+                if self.changes().next().is_some() { Finding::Same } else { Finding::Undecided }
+            },
+        )
     }
 
     /// Every change.

@@ -49,8 +49,13 @@ impl Sampled {
             (end.as_nanos() as f64, sum)
         });
         let within = within.collect();
-        let mut borders: Vec<u128> =
-            tally.timeline.cells().iter().flat_map(|cell| cell.response.buckets()).map(|(end, _)| end.as_nanos()).collect();
+        let mut borders: Vec<u128> = tally
+            .timeline
+            .cells()
+            .iter()
+            .flat_map(|cell| cell.response.buckets())
+            .map(|(end, _)| end.as_nanos())
+            .collect();
         borders.sort_unstable();
         borders.dedup();
         let borders = borders.into_iter().map(|border| (border as f64, OnceCell::new())).collect();
@@ -117,8 +122,14 @@ impl Sampled {
 
     /// How much the sum of `part` varies, where each cell has its share of `whole`.
     fn varies(&self, part: impl Fn(&Cell) -> f64, whole: impl Fn(&Cell) -> f64) -> Border {
-        let cells: Vec<(f64, f64)> =
-            self.tally.timeline.cells().iter().map(|cell| (part(cell), whole(cell))).filter(|(_, all)| *all > 0.0).collect();
+        let cells: Vec<(f64, f64)> = self
+            .tally
+            .timeline
+            .cells()
+            .iter()
+            .map(|cell| (part(cell), whole(cell)))
+            .filter(|(_, all)| *all > 0.0)
+            .collect();
         let (above, all) = cells.iter().fold((0.0, 0.0), |(above, all), cell| (above + cell.0, all + cell.1));
         let share = if all > 0.0 { above / all } else { 0.0 };
         let residuals: Vec<f64> = cells.iter().map(|(part, whole)| part - share * whole).collect();

@@ -24,11 +24,18 @@ struct World {
 enum Kind {
     Independent,
     /// Freezes of half a second, on average once in `every` seconds.
-    RandomFreezes { every: f64 },
+    RandomFreezes {
+        every: f64,
+    },
     /// The same, on the dot, with a phase of its own for each run.
-    PeriodicFreezes { every: f64 },
+    PeriodicFreezes {
+        every: f64,
+    },
     /// Response times that wander slowly: an autoregression of the seconds' logarithms.
-    Wandering { carried: f64, spread: f64 },
+    Wandering {
+        carried: f64,
+        spread: f64,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +95,11 @@ impl World {
                 cell.ok += 1;
                 let atom = dice.next_u32() as usize % ATOMS;
                 let at = second as f64 + if frozen { dice.random::<f64>() } else { 0.0 };
-                let held = freezes.iter().filter(|from| frozen && **from <= at && at < **from + 0.5).map(|from| from + 0.5 - at).next();
+                let held = freezes
+                    .iter()
+                    .filter(|from| frozen && **from <= at && at < **from + 0.5)
+                    .map(|from| from + 0.5 - at)
+                    .next();
                 let own = self.times[atom] * slower;
                 match (held, truth.kind) {
                     (None, Kind::Wandering { spread, .. }) => {

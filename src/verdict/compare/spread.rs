@@ -47,7 +47,8 @@ pub(super) fn of_quantile(run: &Sampled, quantile: f64) -> Option<Value> {
     });
     let deviation = (alone(1.0 - quantile) * grows).sqrt() / all;
     let near = |quantile: f64| run.quantile(quantile.clamp(0.0, 1.0)).filter(|time| time.is_finite());
-    let (below, above) = (near(quantile - deviation)?.max(1.0).ln(), near(quantile + deviation).map_or(f64::NAN, f64::ln));
+    let (below, above) =
+        (near(quantile - deviation)?.max(1.0).ln(), near(quantile + deviation).map_or(f64::NAN, f64::ln));
     let half = if above.is_nan() { at - below } else { (above - below) / 2.0 };
     Some(Value { at, variance: (half * half).max(FINENESS) })
 }
