@@ -16,7 +16,7 @@ use super::exit::Failure;
 use super::truth::TruthArgs;
 use crate::arrival::Profile;
 use crate::mcp::Protocol;
-use crate::plan::{self, Draft, Faults, FlowDraft, Load, Pacing, Plan, Sessions};
+use crate::plan::{self, Draft, Faults, FlowDraft, Load, Pacing, Plan, Sessions, Warmup};
 use crate::time::{Rate, parse_duration};
 use crate::verdict::{Objective, payments_objectives};
 use crate::workload::{Operation, payments};
@@ -101,9 +101,10 @@ pub(super) struct RunArgs {
     /// A built-in table of promises.
     #[arg(long, value_parser = ["payments"], help_heading = "Verdict")]
     objectives: Option<String>,
-    /// Leading part of the run that is kept apart and not judged.
-    #[arg(long, value_name = "D", value_parser = parse_duration, help_heading = "Verdict")]
-    warmup: Option<Duration>,
+    /// Leading part of the run that is kept apart and not judged; auto ends it when response times are steady, after a third of
+    /// the run at the latest.
+    #[arg(long, value_name = "D|auto", value_parser = told::<Warmup>, help_heading = "Verdict")]
+    warmup: Option<Warmup>,
     /// How to judge: by the plain observed value.
     #[arg(long = "judge", value_name = "observed", value_parser = parse_judge, help_heading = "Verdict")]
     _judge: Option<Judge>,

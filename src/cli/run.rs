@@ -16,9 +16,9 @@ use super::{files, limits, results};
 use crate::driver::{Limits, McpDriver};
 use crate::engine::{self, Ended, Setup, Stop};
 use crate::export;
-use crate::plan::Plan;
+use crate::plan::{Plan, Warmup};
 use crate::report::{Ending, Host, SavedRun};
-use crate::verdict::Resolved;
+use crate::verdict::{Resolved, Steadiness};
 use crate::workload::RunIdentity;
 
 /// Drives a target; ends with a report and a verdict.
@@ -37,7 +37,13 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let watch = Watch::begin(&plan, &objectives, &identity, &bounds, args, log)?;
     let session = Session::open(&plan, &signals)?;
     tracing::info!("run {} begins, seed {}", identity.run_id, plan.seed);
-    let setup = Setup { identity, bounds, side_calls: session.pool.side_calls.clone(), stop };
+    let setup = Setup {
+        identity,
+        bounds,
+        side_calls: session.pool.side_calls.clone(),
+        stop,
+        warmup: plan.latest_warmup().into(),
+    };
     let ended = drive(&session.plan, &setup, &session, &watch);
     let closing = session.close();
     let mut ended = ended?;
@@ -73,8 +79,13 @@ fn drive(plan: &Plan, setup: &Setup, session: &Session, watch: &Watch<'_>) -> Re
         let driver = McpDriver::new(session.connector.clone(), &session.negotiated, &tools, limits, clock);
         driver.in_sessions(session.pool.of_lane(lane, plan.run.lanes.get()))
     };
+    let mut steadiness = (plan.run.warmup == Warmup::Auto).then(Steadiness::default);
     let ended = engine::run(plan, setup, make, |summary, now| {
         watch.show(summary, now);
+        let looking = steadiness.as_mut().filter(|_| now < summary.warmup);
+        if let Some(end) = looking.and_then(|steadiness| steadiness.look(summary, now)) {
+            setup.warmup.bring_forward(end);
+        }
         ControlFlow::Continue(())
     });
     ended.context("failed to start the lanes").map_err(|why| Failure::new(Exit::Invalid, why))

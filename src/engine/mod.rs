@@ -28,7 +28,7 @@ pub use clock::{MonotonicClock, unix_millis};
 
 use crate::arrival::Shard;
 use crate::driver::Driver;
-use crate::measure::{Bounds, Gauges, Recorder, Shape, SideCall, Summary};
+use crate::measure::{Bounds, Gauges, Recorder, Shape, SideCall, Summary, WarmupEnd};
 use crate::plan::Plan;
 use crate::time::{Clock, Moment};
 use crate::workload::{Mix, OperationId, RunIdentity, Workload};
@@ -77,6 +77,8 @@ pub struct Setup {
     pub side_calls: Vec<SideCall>,
     /// How the run can be ended early.
     pub stop: Stop,
+    /// When warm-up ends; whoever watches the run may bring it forward.
+    pub warmup: WarmupEnd,
 }
 
 /// A run that ended.
@@ -110,8 +112,7 @@ pub fn run<D: Driver + 'static>(
         bounds: setup.bounds.clone(),
     };
     let clock = MonotonicClock::starting_in(LEAD);
-    let warmup = Moment::ZERO.after(plan.run.warmup);
-    let recorder = || Box::new(Recorder::new(&shape, warmup));
+    let recorder = || Box::new(Recorder::new(&shape, setup.warmup.clone()));
     let (full, filled) = mpsc::channel();
     thread::scope(|scope| {
         let mut returns = Vec::new();
@@ -129,7 +130,7 @@ pub fn run<D: Driver + 'static>(
             threads.push(thread.inspect_err(|_| setup.stop.now())?);
         }
         drop(full);
-        let mut collector = Collector::new(plan, clock, warmup, returns);
+        let mut collector = Collector::new(plan, clock, setup.warmup.clone(), returns);
         setup.side_calls.iter().for_each(|call| collector.summary.note_side_call(call, &setup.bounds));
         collector.collect(&filled, &setup.stop, &mut observe);
         let ends = threads.into_iter().map(|thread| match thread.join() {
@@ -197,18 +198,19 @@ fn compile(plan: &Plan, identity: RunIdentity) -> Workload {
 struct Collector {
     summary: Summary,
     clock: MonotonicClock,
+    warmup: WarmupEnd,
     expected: Expected,
     gauges: Vec<Gauges>,
     returns: Vec<mpsc::Sender<Box<Recorder>>>,
 }
 
 impl Collector {
-    fn new(plan: &Plan, clock: MonotonicClock, warmup: Moment, returns: Vec<mpsc::Sender<Box<Recorder>>>) -> Self {
+    fn new(plan: &Plan, clock: MonotonicClock, warmup: WarmupEnd, returns: Vec<mpsc::Sender<Box<Recorder>>>) -> Self {
         let gauges = vec![Gauges::default(); returns.len()];
-        let expected = Expected::new(plan);
-        let mut summary = Summary::new(warmup);
+        let expected = Expected::new(plan, warmup.clone());
+        let mut summary = Summary::new(warmup.moment());
         summary.ends = expected.ends();
-        Self { summary, clock, expected, gauges, returns }
+        Self { summary, clock, warmup, expected, gauges, returns }
     }
 
     /// Collects until every lane has ended.
@@ -229,6 +231,7 @@ impl Collector {
             let now = self.clock.now();
             if now >= next_look {
                 next_look = now.after(HAND_OVER);
+                self.summary.warmup = self.warmup.moment();
                 self.expected.fill(&mut self.summary, now);
                 self.summary.until = now.min(self.expected.end());
                 if observe(&self.summary, now).is_break() {
@@ -240,6 +243,8 @@ impl Collector {
 
     fn absorb(&mut self, lane: u32, mut recorder: Box<Recorder>) {
         self.summary.absorb(&recorder);
+        // Before anything was known it was later.
+        self.summary.warmup = self.warmup.moment();
         self.gauges[lane as usize] = recorder.gauges;
         self.summary.gauges = Gauges::default();
         for gauges in &self.gauges {
@@ -253,6 +258,7 @@ impl Collector {
     fn end(mut self, lanes: Vec<Result<LaneEnd, String>>, plan: &Plan) -> Ended {
         let stopped = lanes.iter().flatten().filter_map(|end| end.stopped).max();
         let until = stopped.unwrap_or(Moment::FAR).min(self.expected.end());
+        self.summary.warmup = self.warmup.moment();
         self.expected.fill_to_end(&mut self.summary, until);
         let count = plan.run.lanes;
         let due = lanes.iter().zip(0..).map(|(end, index)| match end {

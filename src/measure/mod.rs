@@ -18,6 +18,7 @@ mod summary;
 mod tally;
 mod timeline;
 mod truth;
+mod warmup;
 
 pub use failures::{FailureGroup, FailureText, Failures};
 pub use histogram::{Histogram, Precision, nearest_rank};
@@ -30,6 +31,7 @@ pub use summary::{Accounting, MAX_SERIES, Scope, Series, Summary};
 pub use tally::{BucketCounts, Outcomes, Quantile, Tally};
 pub use timeline::{Cell, MAX_CELLS, Timeline};
 pub use truth::{AGES, EVIDENCE_KEPT, Evidence, Reads, ReadsByAge, Truth, Violations};
+pub use warmup::WarmupEnd;
 
 use serde::{Deserialize, Serialize};
 

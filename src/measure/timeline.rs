@@ -68,7 +68,16 @@ impl Cell {
         [self.failed, self.incomplete, self.dropped, self.abandoned].into_iter().map(u64::from).sum()
     }
 
-    fn merge(&mut self, other: &Self) {
+    /// The response time, in nanoseconds, that a share `quantile` (0 to 1) of all arrivals that came to an end kept to:
+    /// interpolated within its bucket, so that small changes show. `None` where it falls among arrivals without a
+    /// complete reply, or there are none.
+    pub fn quantile(&self, quantile: f64) -> Option<f64> {
+        let without: u64 = [self.incomplete, self.dropped, self.abandoned].into_iter().map(u64::from).sum();
+        self.response.interpolated(quantile * (self.response.len() + without) as f64)
+    }
+
+    /// Adds all that `other` counted; it keeps its place.
+    pub fn merge(&mut self, other: &Self) {
         self.expected += other.expected;
         let counts = [
             (&mut self.scheduled, other.scheduled),

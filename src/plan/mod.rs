@@ -13,6 +13,7 @@ mod hostile;
 mod sessions;
 mod starter;
 mod truth;
+mod warmup;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -26,10 +27,11 @@ pub use file::read as read_file;
 pub use sessions::{Sessions, UnknownSessions};
 pub use starter::starter;
 pub use truth::{Truth, TruthDraft, parse_share};
+pub use warmup::Warmup;
 
 use crate::arrival::{Process, Profile};
 use crate::mcp::{Protocol, Target};
-use crate::time::serde_duration;
+use crate::time::{Moment, serde_duration};
 use crate::verdict::Objective;
 use crate::workload::Operation;
 
@@ -81,6 +83,14 @@ pub struct Flow {
     pub total: Option<u64>,
 }
 
+impl Flow {
+    /// How long its schedule is, by its load or by its count, whichever ends it.
+    pub fn duration(&self) -> Duration {
+        let by_total = self.total.and_then(|total| self.load.moment_of(total as f64)).map(|m| m.since(Moment::ZERO));
+        if self.load.is_endless() { by_total.unwrap_or(Duration::MAX) } else { self.load.duration() }
+    }
+}
+
 /// How a run is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -90,8 +100,8 @@ pub struct Run {
     #[serde(with = "serde_duration")]
     pub timeout: Duration,
     /// The leading part that is kept apart and not judged.
-    #[serde(with = "serde_duration")]
-    pub warmup: Duration,
+    #[serde(with = "as_text")]
+    pub warmup: Warmup,
     /// When a lane wakes.
     pub pacing: Pacing,
     /// Threads.
@@ -118,6 +128,12 @@ impl Plan {
     pub fn scheduled_duration(&self) -> Option<Duration> {
         let bounded = |flow: &Flow| (!flow.load.is_endless()).then(|| flow.load.duration());
         self.flows.iter().map(bounded).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max())
+    }
+
+    /// When warm-up ends at the latest.
+    pub fn latest_warmup(&self) -> Moment {
+        let longest = self.flows.iter().map(Flow::duration).max().unwrap_or_default();
+        Moment::ZERO.after(self.run.warmup.at_most(longest))
     }
 
     /// The names of flows, in the order of their ids.

@@ -4,7 +4,7 @@ use super::humane::{clean, clip};
 use super::{Ending, SavedRun};
 use crate::measure::{Phase, Scope};
 use crate::plan::{Flow, Plan};
-use crate::time::format_duration;
+use crate::time::{Moment, format_duration};
 
 /// How much of a name is shown.
 const NAME: usize = 40;
@@ -120,8 +120,13 @@ fn limits(base: &SavedRun, new: &SavedRun, found: &mut Differences) {
         found.refusals.push(format!("the timeout is {old}, and {fresh}: give both the same --timeout"));
     }
     if old.warmup != fresh.warmup {
-        let (old, fresh) = (format_duration(old.warmup), format_duration(fresh.warmup));
+        let (old, fresh) = (old.warmup, fresh.warmup);
         found.refusals.push(format!("the warm-up is {old}, and {fresh}: give both the same --warmup"));
+    }
+    let (ended, ends) = (base.summary.warmup, new.summary.warmup);
+    if old.warmup == fresh.warmup && ended != ends {
+        let long = |end: Moment| format_duration(end.since(Moment::ZERO));
+        found.notes.push(format!("warm-up found its end after {}, and after {}", long(ended), long(ends)));
     }
     if old.max_reply_bytes != fresh.max_reply_bytes {
         found.refusals.push("replies are read up to different lengths: give both the same max_reply_bytes".to_owned());
@@ -222,7 +227,7 @@ mod tests {
             run.plan.flows[0].arrivals = "constant".parse().unwrap();
             run.plan.flows[0].mix[1].1 = 7.0;
             run.plan.run.timeout = std::time::Duration::from_secs(5);
-            run.plan.run.warmup = std::time::Duration::from_secs(2);
+            run.plan.run.warmup = "2s".parse().unwrap();
             run.server.revision = Some("2026-07-28".into());
             run.plan.sessions = "none".parse().unwrap();
             run.plan.connection.http2 = true;

@@ -45,7 +45,7 @@ pub(crate) fn answer(intended: Moment, lag: u64, service: u64, outcome: Outcome)
 
 /// A run of `plan` with a hundred arrivals a second for `seconds`, of which `tell` says what becomes.
 pub(crate) fn run(plan: Plan, seconds: u64, tell: impl Fn(u64, Moment) -> Told) -> SavedRun {
-    let warmup = Moment::ZERO.after(plan.run.warmup);
+    let warmup = plan.latest_warmup();
     let shape = Shape { flows: plan.flows.len() as u16, operations: plan.operations.len() as u16, ..Shape::default() };
     let mut recorder = Recorder::new(&shape, warmup);
     let mut summary = Summary::new(warmup);
