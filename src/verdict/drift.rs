@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::longrun;
 use super::student;
+use super::validity::{Remark, Subject};
 use crate::measure::{Cell, Phase, Scope, Summary, Timeline};
 use crate::time::humane_duration;
 
@@ -75,6 +76,19 @@ impl fmt::Display for Drift {
 
 fn an(amount: &str, unit: &str) -> String {
     format!("{amount} {}", if unit == "hour" { "an" } else { "a" })
+}
+
+impl Drift {
+    /// The slope as a note, and what it may mean.
+    pub fn remark(&self) -> Remark {
+        let remedy = if self.per_hour > 0.0 {
+            "the figures are those of a run of this length; look for what the target gathers (memory, connections, rows), \
+             and run longer to see where it ends"
+        } else {
+            "the target was perhaps still warming up; give a longer --warmup, or --warmup auto"
+        };
+        Remark::new(Subject::Drift, self.to_string(), remedy)
+    }
 }
 
 impl Drifting {
