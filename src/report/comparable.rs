@@ -67,8 +67,15 @@ fn operations(old: &Plan, fresh: &Plan, found: &mut Differences) {
         }
     }
     for operation in &old.operations {
-        if fresh.operations.iter().any(|other| other.name == operation.name && other != operation) {
-            let name = clip(&clean(&operation.name), NAME);
+        let Some(other) = fresh.operations.iter().find(|other| other.name == operation.name) else { continue };
+        let name = clip(&clean(&operation.name), NAME);
+        if other.output_schema != operation.output_schema {
+            found.notes.push(format!("the results of {name} are held to different output schemas"));
+        }
+        // Everything else makes its calls, or says when they are ok.
+        let mut alike = operation.clone();
+        alike.output_schema.clone_from(&other.output_schema);
+        if alike != *other {
             found.refusals.push(format!(
                 "{name} is called otherwise (its tool, arguments or expectations): give both the same definition"
             ));
@@ -168,7 +175,11 @@ fn wire(base: &SavedRun, new: &SavedRun, found: &mut Differences) {
         );
     }
     if old.truth != fresh.truth {
-        found.notes.push("reads ask for another connection in different shares".to_owned());
+        found.refusals.push(
+            "what is called and looked at to find out whether answers are true differs (reads elsewhere, probes, output \
+             schemas, wallets): give both the same"
+                .to_owned(),
+        );
     }
     if old.target != fresh.target {
         found.notes.push(format!("the targets are {}, and {}", clip(&old.target.to_string(), 60), fresh.target));
@@ -231,6 +242,7 @@ mod tests {
             run.server.revision = Some("2026-07-28".into());
             run.plan.sessions = "none".parse().unwrap();
             run.plan.connection.http2 = true;
+            run.plan.truth.probe_idempotency = 0.1;
         });
         insta::assert_snapshot!(found.join("\n"));
     }

@@ -27,7 +27,7 @@ pub struct Named<'a> {
 
 /// Why runs cannot be compared: every reason at once. A fragment that follows "failed to".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("compare these runs:{}", .0.iter().map(|why| format!("\n  - {why}")).collect::<String>())]
+#[error("compare these runs:\n  - {}", .0.join("\n  - "))]
 pub struct NotComparable(pub Vec<String>);
 
 /// Everything that is shown of a comparison.

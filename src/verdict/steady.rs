@@ -3,7 +3,7 @@
 //! The marginal standard error rule (MSER: White, *Simulation* 69, 1997): of the seconds so far, leave out as many leading
 //! ones as make the mean of the rest surest. While a run warms up that is as many as may be left out, half; once the least
 //! uncertain beginning lies clearly before that, the state has been steady for as long as it was not, and warm-up may end
-//! (used so, look by look, in AutoSimOA: Hoad, Robinson and Davies, *Journal of the Operational Research Society* 61, 2010).
+//! (used so, look by look, in `AutoSimOA`: Hoad, Robinson and Davies, *Journal of the Operational Research Society* 61, 2010).
 //! Looked at are the logarithms of p50 and p95, second by second, and the errors. Everything looked at stays in warm-up, so
 //! that nothing judged had a say in where judging begins.
 

@@ -44,21 +44,22 @@ fn beta(a: f64, b: f64, x: f64) -> f64 {
     }
 }
 
+/// The continued fraction of the incomplete beta function, by Lentz' method.
 fn fraction(a: f64, b: f64, x: f64) -> f64 {
     const TINY: f64 = 1e-300;
     let safe = |value: f64| if value.abs() < TINY { TINY } else { value };
-    let mut c = 1.0;
-    let mut d = 1.0 / safe(1.0 - (a + b) * x / (a + 1.0));
-    let mut product = d;
+    let mut upper = 1.0;
+    let mut lower = 1.0 / safe(1.0 - (a + b) * x / (a + 1.0));
+    let mut product = lower;
     for step in 1..1000 {
-        let m = f64::from(step);
-        let even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m));
-        let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0));
+        let n = f64::from(step);
+        let even = n * (b - n) * x / ((a + 2.0 * n - 1.0) * (a + 2.0 * n));
+        let odd = -(a + n) * (a + b + n) * x / ((a + 2.0 * n) * (a + 2.0 * n + 1.0));
         let before = product;
         for term in [even, odd] {
-            d = 1.0 / safe(1.0 + term * d);
-            c = safe(1.0 + term / c);
-            product *= d * c;
+            lower = 1.0 / safe(1.0 + term * lower);
+            upper = safe(1.0 + term / upper);
+            product *= lower * upper;
         }
         if (product / before - 1.0).abs() < 1e-13 {
             break;

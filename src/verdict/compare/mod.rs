@@ -238,8 +238,8 @@ fn decide(rows: &mut [Row], base_runs: usize) {
         changes.map(chance).collect()
     };
     let (worse, better) = (holm::adjusted(&chances(true)), holm::adjusted(&chances(false)));
-    let changes = rows.iter_mut().flat_map(|row| &mut row.changes);
-    for ((change, worse), better) in changes.zip(worse).zip(better) {
+    let all = rows.iter_mut().flat_map(|row| &mut row.changes);
+    for ((change, worse), better) in all.zip(worse).zip(better) {
         change.finding = change.found(worse, better);
         if change.finding == Finding::Undecided {
             change.missing = Some(change.lacks(base_runs, worse));
