@@ -2,6 +2,7 @@
 //!
 //! Nothing is decided before fifteen seconds, so these tests take that long; they run side by side.
 
+#[expect(dead_code, reason = "each test file needs some of it")]
 mod common;
 
 use common::{Load, Loaded, Server, finish_line};

@@ -20,6 +20,14 @@ pub(super) enum FileError {
         /// What the system says.
         source: io::Error,
     },
+    /// The same of a result that is no run.
+    #[error("write the result to `{}`: {source}: {}", .path.display(), way_out_of_writing(.source))]
+    WriteResult {
+        /// The path that was asked for.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// It could not be opened or read.
     #[error("read the run `{}`: {source}: {}", .path.display(), way_out_of_reading(.source))]
     Read {
@@ -87,13 +95,7 @@ fn probe_beside(path: &Path) -> io::Result<()> {
 /// Where the path cannot be written; nothing is left behind then.
 pub(super) fn write(run: &SavedRun, path: &Path) -> Result<(), FileError> {
     let text = run.to_json().map_err(io::Error::other);
-    let written = text.and_then(|text| match fs::metadata(path) {
-        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        Ok(found) if !found.is_file() || is_of_a_process(path) => write_through(path, &text),
-        // Through a link, so that the link stays one.
-        Ok(_) => write_beside(&fs::canonicalize(path)?, &text),
-        Err(_) => write_beside(path, &text),
-    });
+    let written = text.and_then(|text| place(&text, path));
     written.map_err(|source| FileError::Write { path: path.to_owned(), source })
 }
 
@@ -110,6 +112,25 @@ pub(super) fn write_text(text: &str, path: &Path, wanted: bool) -> Result<(), Fi
         file.flush()
     });
     written.map_err(|source| FileError::Write { path: path.to_owned(), source })
+}
+
+/// Writes a result that is no run, the same way.
+///
+/// # Errors
+///
+/// Where the path cannot be written; nothing is left behind then.
+pub(super) fn write_result(text: &str, path: &Path) -> Result<(), FileError> {
+    place(text, path).map_err(|source| FileError::WriteResult { path: path.to_owned(), source })
+}
+
+fn place(text: &str, path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) if !found.is_file() || is_of_a_process(path) => write_through(path, text),
+        // Through a link, so that the link stays one.
+        Ok(_) => write_beside(&fs::canonicalize(path)?, text),
+        Err(_) => write_beside(path, text),
+    }
 }
 
 /// Whether the path stands for an open file of a process, such as `/dev/stdout`, which must not be replaced.

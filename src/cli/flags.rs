@@ -18,7 +18,7 @@ use super::judging::JudgingArgs;
 use super::truth::TruthArgs;
 use crate::arrival::Profile;
 use crate::mcp::Protocol;
-use crate::plan::{self, Draft, Faults, FlowDraft, Load, Pacing, Plan, Sessions};
+use crate::plan::{self, Draft, Faults, FlowDraft, Load, Pacing, Plan, Sessions, Warmup};
 use crate::time::{Rate, parse_duration};
 use crate::verdict::{Objective, payments_objectives};
 use crate::workload::{Operation, payments};
@@ -103,9 +103,10 @@ pub(super) struct RunArgs {
     /// A built-in table of promises.
     #[arg(long, value_parser = ["payments"], help_heading = "Verdict")]
     objectives: Option<String>,
-    /// Leading part of the run that is kept apart and not judged.
-    #[arg(long, value_name = "D", value_parser = parse_duration, help_heading = "Verdict")]
-    warmup: Option<Duration>,
+    /// Leading part of the run that is kept apart and not judged; auto ends it when response times are steady, after a third of
+    /// the run at the latest.
+    #[arg(long, value_name = "D|auto", value_parser = told::<Warmup>, help_heading = "Verdict")]
+    warmup: Option<Warmup>,
     #[command(flatten)]
     judging: JudgingArgs,
     /// Same seed, same schedule, same operations and generated fields [default: random].

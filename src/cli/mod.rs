@@ -1,5 +1,6 @@
 //! The command line: flags in, an exit code out.
 
+mod compare;
 mod conformance;
 mod connection;
 #[cfg(feature = "server")]
@@ -54,6 +55,8 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Render a saved run again and judge it again, also against other objectives.
     Report(report::ReportArgs),
+    /// Hold a saved run against earlier ones: is it worse?
+    Compare(compare::CompareArgs),
     /// Talk to a server of the conformance suite of MCP, which starts this program to examine it.
     #[command(hide = true)]
     ConformanceClient(conformance::ConformanceArgs),
@@ -83,6 +86,7 @@ pub fn main() -> Exit {
         #[cfg(feature = "server")]
         Command::Serve(args) => serve::serve_payments(&args),
         Command::Report(args) => report::report(&args, &cli.log),
+        Command::Compare(args) => compare::compare(&args, &cli.log),
         Command::ConformanceClient(args) => conformance::conformance(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

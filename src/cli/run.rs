@@ -17,9 +17,9 @@ use super::{files, forecast, limits, results};
 use crate::driver::{Limits, McpDriver};
 use crate::engine::{self, Ended, Setup, Sightings, Stop};
 use crate::export;
-use crate::plan::Plan;
+use crate::plan::{Plan, Warmup};
 use crate::report::{Ending, Host, SavedRun};
-use crate::verdict::Resolved;
+use crate::verdict::{Resolved, Steadiness};
 use crate::workload::RunIdentity;
 
 /// Drives a target; ends with a report and a verdict.
@@ -47,7 +47,14 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let sightings = Sightings::default();
     // Looks until this function ends.
     let _watching = eyes.map(|eyes| eyes.watch(sightings.clone())).transpose()?;
-    let setup = Setup { identity, bounds, side_calls: session.pool.side_calls.clone(), sightings, stop };
+    let setup = Setup {
+        identity,
+        bounds,
+        side_calls: session.pool.side_calls.clone(),
+        sightings,
+        stop,
+        warmup: plan.latest_warmup().into(),
+    };
     let mut looking = Looking::new(&plan, &objectives);
     let ended = drive(&session.plan, &setup, &session, &watch, &mut looking);
     let closing = session.close();
@@ -90,8 +97,13 @@ fn drive(
         let driver = McpDriver::new(session.connector.clone(), &session.negotiated, &tools, limits, clock);
         driver.in_sessions(session.pool.of_lane(lane, plan.run.lanes.get()))
     };
+    let mut steadiness = (plan.run.warmup == Warmup::Auto).then(Steadiness::default);
     let ended = engine::run(plan, setup, make, |summary, now| {
         watch.show(summary, now);
+        let unsteady = steadiness.as_mut().filter(|_| now < summary.warmup);
+        if let Some(end) = unsteady.and_then(|steadiness| steadiness.look(summary, now)) {
+            setup.warmup.bring_forward(end);
+        }
         looking.look(summary, now)
     });
     ended.context("failed to start the lanes").map_err(|why| Failure::new(Exit::Invalid, why))

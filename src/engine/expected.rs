@@ -1,6 +1,6 @@
 //! How many arrivals the plan intends, second by second: what the summary's rates are held against.
 
-use crate::measure::Summary;
+use crate::measure::{Summary, WarmupEnd};
 use crate::plan::{Flow, Plan};
 use crate::time::Moment;
 
@@ -9,7 +9,7 @@ const SECOND: u64 = 1_000_000_000;
 /// The plan's intentions, filled into a summary as time goes on.
 pub(super) struct Expected {
     flows: Vec<Intended>,
-    warmup: Moment,
+    warmup: WarmupEnd,
     filled: Moment,
 }
 
@@ -21,7 +21,7 @@ struct Intended {
 }
 
 impl Expected {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan, warmup: WarmupEnd) -> Self {
         let flows = plan.flows.iter().map(|flow| {
             let by_load = Moment::ZERO.after(flow.load.duration());
             let by_total = flow.total.and_then(|total| flow.load.moment_of(total as f64));
@@ -31,7 +31,6 @@ impl Expected {
             let shares = flow.mix.iter().filter_map(share).collect();
             Intended { flow: flow.clone(), end: by_total.unwrap_or(by_load).min(by_load), shares }
         });
-        let warmup = Moment::ZERO.after(plan.run.warmup);
         Self { flows: flows.collect(), warmup, filled: Moment::ZERO }
     }
 
@@ -56,7 +55,8 @@ impl Expected {
         while self.filled < until {
             let second = Moment::from_nanos((self.filled.as_nanos() / SECOND + 1) * SECOND);
             // A second in which warm-up ends is two pieces.
-            let phase = if self.filled < self.warmup { self.warmup } else { Moment::FAR };
+            let warmup = self.warmup.moment();
+            let phase = if self.filled < warmup { warmup } else { Moment::FAR };
             let end = second.min(phase).min(until);
             for (flow, intended) in self.flows.iter().enumerate() {
                 let arrivals = intended.flow.load.expected_between(self.filled, end.min(intended.end));
@@ -73,7 +73,7 @@ impl Expected {
 mod tests {
     use super::*;
     use crate::measure::{Phase, Scope};
-    use crate::plan::{Draft, Faults, FlowDraft, Load};
+    use crate::plan::{Draft, Faults, FlowDraft, Load, Warmup};
 
     #[test]
     fn what_is_expected_adds_up_to_the_load_on_both_sides_of_the_warm_up() {
@@ -81,10 +81,10 @@ mod tests {
             Load { profile: Some("ramp to 100/s over 4s, 100/s for 2500ms".parse().unwrap()), ..Load::default() };
         let mix = vec![("create_payment".into(), 3.0), ("get_wallet_balance".into(), 1.0)];
         let flow = FlowDraft { mix, load, ..FlowDraft::default() };
-        let warmup = Some(std::time::Duration::from_millis(4500));
+        let warmup = Some(Warmup::For(std::time::Duration::from_millis(4500)));
         let plan = Draft { flows: vec![flow], warmup, ..Draft::default() }.check(1, Faults::default()).unwrap();
         let mut summary = Summary::new(Moment::from_nanos(4_500_000_000));
-        let mut expected = Expected::new(&plan);
+        let mut expected = Expected::new(&plan, Moment::from_nanos(4_500_000_000).into());
         expected.fill(&mut summary, Moment::from_nanos(3_700_000_000));
         expected.fill_to_end(&mut summary, Moment::from_nanos(6_500_000_000));
         let total = |scope, phase| {

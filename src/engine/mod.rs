@@ -31,7 +31,7 @@ pub use pace::lateness;
 
 use crate::arrival::Shard;
 use crate::driver::Driver;
-use crate::measure::{Bounds, Gauges, Recorder, Shape, SideCall, Stretch, Summary, Usage};
+use crate::measure::{Bounds, Gauges, Recorder, Shape, SideCall, Stretch, Summary, Usage, WarmupEnd};
 use crate::plan::Plan;
 use crate::time::{Clock, Moment};
 use crate::workload::{Mix, OperationId, RunIdentity, Workload};
@@ -99,6 +99,8 @@ pub struct Setup {
     pub sightings: Sightings,
     /// How the run can be ended early.
     pub stop: Stop,
+    /// When warm-up ends; whoever watches the run may bring it forward.
+    pub warmup: WarmupEnd,
 }
 
 /// A run that ended.
@@ -132,8 +134,7 @@ pub fn run<D: Driver + 'static>(
         bounds: setup.bounds.clone(),
     };
     let clock = MonotonicClock::starting_in(LEAD);
-    let warmup = Moment::ZERO.after(plan.run.warmup);
-    let recorder = || Box::new(Recorder::new(&shape, warmup));
+    let recorder = || Box::new(Recorder::new(&shape, setup.warmup.clone()));
     let (full, filled) = mpsc::channel();
     let (tell, told) = mpsc::channel();
     thread::scope(|scope| {
@@ -158,7 +159,7 @@ pub fn run<D: Driver + 'static>(
         }
         drop((full, tell));
         let host = HostWatch::new(told.iter().flatten());
-        let mut collector = Collector::new(plan, clock, warmup, returns, host);
+        let mut collector = Collector::new(plan, clock, setup.warmup.clone(), returns, host);
         setup.side_calls.iter().for_each(|call| collector.summary.note_side_call(call, &setup.bounds));
         collector.collect(&filled, setup, &mut observe);
         let ends = threads.into_iter().map(|thread| match thread.join() {
@@ -226,6 +227,7 @@ fn compile(plan: &Plan, identity: RunIdentity) -> Workload {
 struct Collector {
     summary: Summary,
     clock: MonotonicClock,
+    warmup: WarmupEnd,
     expected: Expected,
     gauges: Vec<Gauges>,
     returns: Vec<mpsc::Sender<Box<Recorder>>>,
@@ -236,15 +238,15 @@ impl Collector {
     fn new(
         plan: &Plan,
         clock: MonotonicClock,
-        warmup: Moment,
+        warmup: WarmupEnd,
         returns: Vec<mpsc::Sender<Box<Recorder>>>,
         host: HostWatch,
     ) -> Self {
         let gauges = vec![Gauges::default(); returns.len()];
-        let expected = Expected::new(plan);
-        let mut summary = Summary::new(warmup);
+        let expected = Expected::new(plan, warmup.clone());
+        let mut summary = Summary::new(warmup.moment());
         summary.ends = expected.ends();
-        Self { summary, clock, expected, gauges, returns, host }
+        Self { summary, clock, warmup, expected, gauges, returns, host }
     }
 
     /// Collects until every lane has ended.
@@ -266,6 +268,7 @@ impl Collector {
             if now >= next_look {
                 next_look = now.after(HAND_OVER);
                 self.look_around(setup, now);
+                self.summary.warmup = self.warmup.moment();
                 self.expected.fill(&mut self.summary, now);
                 self.summary.until = now.min(self.expected.end());
                 if observe(&self.summary, now).is_break() {
@@ -287,6 +290,8 @@ impl Collector {
 
     fn absorb(&mut self, lane: u32, mut recorder: Box<Recorder>) {
         self.summary.absorb(&recorder);
+        // Before anything was known it was later.
+        self.summary.warmup = self.warmup.moment();
         self.gauges[lane as usize] = recorder.gauges;
         self.summary.gauges = Gauges::default();
         for gauges in &self.gauges {
@@ -300,6 +305,7 @@ impl Collector {
     fn end(mut self, lanes: Vec<Result<LaneEnd, String>>, plan: &Plan) -> Ended {
         let stopped = lanes.iter().flatten().filter_map(|end| end.stopped).max();
         let until = stopped.unwrap_or(Moment::FAR).min(self.expected.end());
+        self.summary.warmup = self.warmup.moment();
         self.expected.fill_to_end(&mut self.summary, until);
         let count = plan.run.lanes;
         let due = lanes.iter().zip(0..).map(|(end, index)| match end {

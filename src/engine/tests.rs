@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::*;
 use crate::measure::{Accounting, Phase, Scope, SideKind};
 use crate::outcome::Outcome;
-use crate::plan::{Draft, Faults, FlowDraft, Load};
+use crate::plan::{Draft, Faults, FlowDraft, Load, Warmup};
 use crate::workload::{Call, Reply, Stamps};
 
 /// What a scripted driver does with every call.
@@ -103,6 +103,15 @@ fn plan(load: &str, change: impl FnOnce(&mut Draft)) -> Plan {
 }
 
 fn go(plan: &Plan, manner: Manner, observe: impl FnMut(&Summary, Moment) -> ControlFlow<()>) -> Ended {
+    go_until(plan, manner, plan.latest_warmup().into(), observe)
+}
+
+fn go_until(
+    plan: &Plan,
+    manner: Manner,
+    warmup: WarmupEnd,
+    observe: impl FnMut(&Summary, Moment) -> ControlFlow<()>,
+) -> Ended {
     let identity = RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 };
     let setup = Setup {
         identity,
@@ -110,6 +119,7 @@ fn go(plan: &Plan, manner: Manner, observe: impl FnMut(&Summary, Moment) -> Cont
         side_calls: Vec::new(),
         sightings: Sightings::default(),
         stop: Stop::new(),
+        warmup,
     };
     run(plan, &setup, |_, clock| scripted(manner, clock), observe).unwrap()
 }
@@ -189,6 +199,7 @@ fn a_run_that_was_stopped_before_it_began_sends_next_to_nothing() {
         side_calls: Vec::new(),
         sightings: Sightings::default(),
         stop: Stop::new(),
+        warmup: Moment::ZERO.into(),
     };
     setup.stop.now();
     let ended = run(&plan, &setup, |_, clock| scripted(Manner::Prompt, clock), carry_on);
@@ -228,6 +239,7 @@ fn a_lane_that_breaks_down_is_told_and_its_arrivals_are_missed() {
         side_calls: Vec::new(),
         sightings: Sightings::default(),
         stop: Stop::new(),
+        warmup: Moment::ZERO.into(),
     };
     let broken = |_: u32, _: MonotonicClock| -> Scripted { panic!("no driver, as told") };
     let ended = run(&plan, &setup, broken, carry_on).unwrap();
@@ -252,10 +264,32 @@ fn a_lane_closes_its_driver_after_its_calls_and_what_is_no_arrival_is_counted_ap
 
 #[test]
 fn warm_up_is_kept_apart_by_intended_time() {
-    let warm = plan("1000/s for 200ms", |draft| draft.warmup = Some(Duration::from_millis(50)));
+    let warm = plan("1000/s for 200ms", |draft| draft.warmup = Some(Warmup::For(Duration::from_millis(50))));
     let ended = go(&warm, Manner::Prompt, carry_on);
     let count = |phase| ended.summary.tally(Scope::Total, Some(phase)).answered();
     assert_eq!((count(Phase::Warmup), count(Phase::Measure)), (50, 150));
+}
+
+#[test]
+fn a_warm_up_that_is_brought_forward_ends_there_in_every_lane_and_nothing_is_counted_twice() {
+    let mut warm = plan("1000/s for 1s", |draft| draft.warmup = Some(Warmup::For(Duration::from_millis(900))));
+    warm.run.lanes = NonZeroU32::new(2).unwrap();
+    let end = WarmupEnd::from(warm.latest_warmup());
+    let decide = |_: &Summary, now: Moment| {
+        end.bring_forward(now.after(Duration::from_millis(200)));
+        ControlFlow::Continue(())
+    };
+    let ended = go_until(&warm, Manner::Prompt, end.clone(), decide);
+    let at = end.moment().as_nanos();
+    assert!((500_000_000..=900_000_000).contains(&at), "{at}");
+    // The arrivals are due half a millisecond into each.
+    let before = (0..1000).filter(|n| n * 1_000_000 + 500_000 < at).count() as u64;
+    let tally = |phase| ended.summary.tally(Scope::Total, Some(phase));
+    assert_eq!((tally(Phase::Warmup).answered(), tally(Phase::Measure).answered()), (before, 1000 - before));
+    let expected = |phase| tally(phase).timeline.cells().iter().map(|cell| cell.expected).sum::<f64>();
+    assert!((expected(Phase::Warmup) - at as f64 / 1e6).abs() < 1e-6, "{}", expected(Phase::Warmup));
+    assert!((expected(Phase::Measure) - (1e3 - at as f64 / 1e6)).abs() < 1e-6);
+    assert_eq!((ended.summary.warmup, accounts(&ended).scheduled), (end.moment(), 1000));
 }
 
 fn carry_on(_: &Summary, _: Moment) -> ControlFlow<()> {

@@ -22,6 +22,7 @@ mod tally;
 mod timeline;
 mod truth;
 mod usage;
+mod warmup;
 
 pub use failures::{FailureGroup, FailureText, Failures};
 pub use health::Health;
@@ -38,6 +39,7 @@ pub use tally::{BucketCounts, Outcomes, Quantile, Tally};
 pub use timeline::{Cell, MAX_CELLS, Stretch, Timeline};
 pub use truth::{AGES, EVIDENCE_KEPT, Evidence, Reads, ReadsByAge, Truth, Violations};
 pub use usage::{Resource, Trend, Usage};
+pub use warmup::WarmupEnd;
 
 use serde::{Deserialize, Serialize};
 

@@ -17,6 +17,7 @@ use super::spread::Windows;
 use super::tally::Tally;
 use super::timeline::Timeline;
 use super::truth::Truth;
+use super::warmup::WarmupEnd;
 use crate::outcome::Outcome;
 use crate::time::Moment;
 
@@ -75,7 +76,7 @@ impl AddAssign for Gauges {
 #[derive(Debug)]
 pub struct Recorder {
     operations: usize,
-    warmup: Moment,
+    warmup: WarmupEnd,
     response_bounds: Vec<u64>,
     service_bounds: Vec<u64>,
     pacing_bounds: Vec<u64>,
@@ -96,12 +97,12 @@ pub struct Recorder {
 
 impl Recorder {
     /// An empty recorder for a run whose arrivals due before `warmup` are warm-up.
-    pub fn new(shape: &Shape, warmup: Moment) -> Self {
+    pub fn new(shape: &Shape, warmup: impl Into<WarmupEnd>) -> Self {
         let nanos = |bounds: &[Duration]| bounds.iter().copied().map(nanos_of).collect();
         let series = usize::from(shape.flows) * usize::from(shape.operations);
         Self {
             operations: usize::from(shape.operations),
-            warmup,
+            warmup: warmup.into(),
             response_bounds: nanos(&shape.bounds.response_time),
             service_bounds: nanos(&shape.bounds.service_time),
             pacing_bounds: nanos(&shape.bounds.pacing_lag),
@@ -222,9 +223,9 @@ impl Recorder {
         (self.first_intended, self.last_done) = (None, None);
     }
 
-    /// When warm-up ends.
-    pub const fn warmup(&self) -> Moment {
-        self.warmup
+    /// When warm-up ends, as far as is known.
+    pub fn warmup(&self) -> Moment {
+        self.warmup.moment()
     }
 
     /// What was counted, by flow, operation and phase.
@@ -262,7 +263,7 @@ impl Recorder {
     }
 
     fn phase(&self, intended: Moment) -> Phase {
-        if intended < self.warmup { Phase::Warmup } else { Phase::Measure }
+        if intended < self.warmup.moment() { Phase::Warmup } else { Phase::Measure }
     }
 
     fn place(&self, flow: u16, operation: u16, intended: Moment) -> usize {

@@ -44,6 +44,14 @@ impl Sparse {
         self.record_nanos(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
+    /// Counts the same time `times` times.
+    #[cfg(test)]
+    pub(crate) fn record_n(&mut self, time: Duration, times: u32) {
+        if times > 0 {
+            self.add(bucket_of(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)), times);
+        }
+    }
+
     /// Counts one time in nanoseconds, for the lane, which must not convert.
     pub(super) fn record_nanos(&mut self, nanos: u64) {
         self.add(bucket_of(nanos), 1);
@@ -97,6 +105,22 @@ impl Sparse {
     /// Every bucket that holds something: its largest time and its count, in ascending order.
     pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
         self.buckets.iter().map(|(bucket, count)| (Duration::from_nanos(end_of(*bucket)), u64::from(*count)))
+    }
+
+    /// The time, in nanoseconds, that `rank` of the times (also a fraction) do not exceed, as if the times in a bucket were
+    /// spread evenly over it; `None` where there are fewer.
+    pub(super) fn interpolated(&self, rank: f64) -> Option<f64> {
+        let mut before = 0.0;
+        for (bucket, count) in &self.buckets {
+            let upto = before + f64::from(*count);
+            if rank <= upto {
+                let begin = bucket.checked_sub(1).map_or(0.0, |below| end_of(below) as f64 + 1.0);
+                let part = (rank - before).max(0.0) / f64::from(*count);
+                return Some(begin + part * (end_of(*bucket) as f64 + 1.0 - begin));
+            }
+            before = upto;
+        }
+        None
     }
 
     fn add(&mut self, bucket: u16, count: u32) {
@@ -169,6 +193,15 @@ mod tests {
         for wrong in ["[1]", "[5,1,5,1]", "[9,1,3,1]", "[9,0]", "[433,1]", "[70000,1]", "[-1,1]"] {
             assert!(serde_json::from_str::<Sparse>(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn ranks_are_spread_evenly_over_their_bucket() {
+        // From 1024 to 1151 ns, and from 2048 to 2303 ns.
+        let two = of(&[1024, 1030, 1040, 1151, 2048]);
+        let at = |rank| two.interpolated(rank).unwrap();
+        assert!((at(2.0) - 1088.0).abs() < 1e-9 && (at(4.0) - 1152.0).abs() < 1e-9 && (at(4.5) - 2176.0).abs() < 1e-9);
+        assert_eq!((two.interpolated(5.1), Sparse::default().interpolated(0.0)), (None, None));
     }
 
     proptest! {

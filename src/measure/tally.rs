@@ -40,6 +40,12 @@ impl Outcomes {
         self.0[outcome.index()] += 1;
     }
 
+    /// Counts `times` calls that ended so.
+    #[cfg(test)]
+    pub(crate) const fn count_n(&mut self, outcome: Outcome, times: u64) {
+        self.0[outcome.index()] += times;
+    }
+
     pub(super) fn are_possible(&self) -> bool {
         self.0.iter().all(|count| *count <= MOST)
     }

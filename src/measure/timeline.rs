@@ -100,6 +100,14 @@ impl Cell {
     pub fn answered(&self) -> u64 {
         [self.ok, self.failed, self.incomplete].into_iter().map(u64::from).sum()
     }
+
+    /// The response time, in nanoseconds, that a share `quantile` (0 to 1) of all arrivals that came to an end kept to:
+    /// interpolated within its bucket, so that small changes show. `None` where it falls among arrivals without a
+    /// complete reply, or there are none.
+    pub fn quantile(&self, quantile: f64) -> Option<f64> {
+        let without: u64 = [self.incomplete, self.dropped, self.abandoned].into_iter().map(u64::from).sum();
+        self.response.interpolated(quantile * (self.response.len() + without) as f64)
+    }
 }
 
 impl Stretch for Cell {

@@ -260,12 +260,9 @@ fn check_run(run: &Run, flows: &[Flow], faults: &mut Faults) {
         let (lanes, concurrent) = (run.lanes, run.concurrent);
         faults.note(format_args!("{lanes} lanes share {concurrent} calls in flight: give no more lanes than that"));
     }
-    if let Some(longest) = flows.iter().map(Flow::duration).max().filter(|longest| run.warmup >= *longest) {
-        faults.note(format_args!(
-            "a warm-up of {} leaves nothing of the {} to judge: give a shorter one",
-            format_duration(run.warmup),
-            crate::time::humane_duration(longest),
-        ));
+    let longest = flows.iter().map(Flow::duration).max();
+    if let Some(fault) = longest.and_then(|longest| run.warmup.fault(longest)) {
+        faults.note(fault);
     }
 }
 
@@ -309,7 +306,8 @@ mod tests {
         let (lanes, concurrent) = (NonZeroU32::new(3), NonZeroU32::new(2));
         let found = faults(Draft { concurrent, lanes, ..Draft::default() });
         assert_eq!(found, ["3 lanes share 2 calls in flight: give no more lanes than that"]);
-        let found = faults(Draft { warmup: Some(Duration::from_secs(10)), ..Draft::default() });
+        let found =
+            faults(Draft { warmup: Some(crate::plan::Warmup::For(Duration::from_secs(10))), ..Draft::default() });
         assert_eq!(found, ["a warm-up of 10s leaves nothing of the 10.0 s to judge: give a shorter one"]);
     }
 

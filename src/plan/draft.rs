@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::{ConnectionDraft, Pacing, Sessions, TruthDraft};
+use super::{ConnectionDraft, Pacing, Sessions, TruthDraft, Warmup};
 use crate::arrival::Profile;
 use crate::mcp::Protocol;
 use crate::time::Rate;
@@ -36,7 +36,7 @@ pub struct Draft {
     /// See [`super::Run::timeout`].
     pub timeout: Option<Duration>,
     /// See [`super::Run::warmup`].
-    pub warmup: Option<Duration>,
+    pub warmup: Option<Warmup>,
     /// See [`super::Run::pacing`].
     pub pacing: Option<Pacing>,
     /// See [`super::Run::lanes`].

@@ -10,7 +10,7 @@ use std::time::Duration;
 use toml::{Table, Value};
 
 use super::truth::parse_share;
-use super::{ConnectionDraft, Draft, Faults, FlowDraft, Load, Pacing};
+use super::{ConnectionDraft, Draft, Faults, FlowDraft, Load, Pacing, Warmup};
 use crate::secret::Secret;
 use crate::time::{Rate, parse_duration};
 use crate::verdict::Objective;
@@ -53,7 +53,7 @@ impl Section<'_> {
         if let Some(mut run) = self.section("run") {
             draft.concurrent = run.number("concurrent");
             draft.timeout = run.duration("timeout");
-            draft.warmup = run.duration("warmup");
+            draft.warmup = run.warmup();
             draft.pacing = run.pacing();
             draft.lanes = run.number("lanes");
             draft.max_reply_bytes = run.count("max_reply_bytes");
@@ -191,6 +191,14 @@ impl Section<'_> {
             }
         }
         objectives
+    }
+
+    /// `auto`, or a duration.
+    fn warmup(&mut self) -> Option<Warmup> {
+        match self.table.get("warmup") {
+            Some(Value::String(_)) => self.parsed("warmup"),
+            _ => self.duration("warmup").map(Warmup::For),
+        }
     }
 
     fn pacing(&mut self) -> Option<Pacing> {

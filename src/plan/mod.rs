@@ -13,6 +13,7 @@ mod hostile;
 mod sessions;
 mod starter;
 mod truth;
+mod warmup;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub use file::read as read_file;
 pub use sessions::{Sessions, UnknownSessions};
 pub use starter::starter;
 pub use truth::{Truth, TruthDraft, parse_share};
+pub use warmup::Warmup;
 
 use crate::arrival::{Process, Profile};
 use crate::mcp::{Protocol, Target};
@@ -102,8 +104,8 @@ pub struct Run {
     #[serde(with = "serde_duration")]
     pub timeout: Duration,
     /// The leading part that is kept apart and not judged.
-    #[serde(with = "serde_duration")]
-    pub warmup: Duration,
+    #[serde(with = "as_text")]
+    pub warmup: Warmup,
     /// When a lane wakes.
     pub pacing: Pacing,
     /// Threads.
@@ -146,8 +148,13 @@ impl Plan {
     /// When the run is looked at before its end, where it may end early.
     pub fn looks(&self) -> Option<Looked> {
         let Run { until_decided, abort_on_fail, warmup, .. } = self.run;
-        let measured = self.longest().saturating_sub(warmup);
+        let measured = self.longest().saturating_sub(warmup.at_most(self.longest()));
         (until_decided || abort_on_fail).then(|| Looked::planned(measured, until_decided))
+    }
+
+    /// When warm-up ends at the latest.
+    pub fn latest_warmup(&self) -> Moment {
+        Moment::ZERO.after(self.run.warmup.at_most(self.longest()))
     }
 
     /// The names of flows, in the order of their ids.

@@ -46,7 +46,7 @@ pub(crate) fn answer(intended: Moment, lag: u64, service: u64, outcome: Outcome)
 
 /// A run of `plan` with a hundred arrivals a second for `seconds`, of which `tell` says what becomes.
 pub(crate) fn run(plan: Plan, seconds: u64, tell: impl Fn(u64, Moment) -> Told) -> SavedRun {
-    let warmup = Moment::ZERO.after(plan.run.warmup);
+    let warmup = plan.latest_warmup();
     let shape = Shape { flows: plan.flows.len() as u16, operations: plan.operations.len() as u16, ..Shape::default() };
     let mut recorder = Recorder::new(&shape, warmup);
     let mut summary = Summary::new(warmup);
@@ -123,6 +123,22 @@ pub(crate) fn ok() -> SavedRun {
             ..Usage::default()
         });
     }
+    run
+}
+
+/// Two minutes of the same load, in which the second operation takes `slower` times as long, and one of its calls in
+/// `failing` fails; with ids of their own.
+pub(crate) fn two_minutes(id: &str, slower: u64, failing: Option<u64>) -> SavedRun {
+    let plan = plan(&MIXED.replace("15s", "2m"));
+    let mut run = run(plan, 120, |n, intended| {
+        let operation = (n % 3) as u16;
+        let service = healthy(n.wrapping_mul(2_654_435_761) >> 7) * if operation == 1 { slower } else { 1 };
+        let fails = operation == 1 && failing.is_some_and(|one_in| (n / 3).is_multiple_of(one_in));
+        let outcome = if fails { Outcome::ToolError } else { Outcome::Ok };
+        let said = fails.then_some(("wallet is frozen", "wallet is frozen"));
+        Told { flow: 0, operation, fate: answer(intended, 90 + n % 13, service, outcome), said }
+    });
+    id.clone_into(&mut run.run_id);
     run
 }
 

@@ -241,7 +241,7 @@ fn share(plan: &Plan, place: usize, scope: Scope) -> f64 {
 
 /// Arrivals expected in `scope` after warm-up.
 fn expected(plan: &Plan, scope: Scope) -> f64 {
-    let warmup = Moment::ZERO.after(plan.run.warmup);
+    let warmup = plan.latest_warmup();
     let flows = plan.flows.iter().enumerate();
     flows.map(|(place, flow)| flow.load.expected_between(warmup, end(flow)) * share(plan, place, scope)).sum()
 }

@@ -5,6 +5,8 @@
 //! outlives the process is a [`SavedRun`]; what is shown while the run goes on is a [`progress::line`].
 
 mod assessment;
+mod comparable;
+mod comparison;
 mod failures;
 mod figures;
 #[cfg(test)]
@@ -22,13 +24,15 @@ mod text;
 use std::fmt;
 
 pub use assessment::{Assessment, Grade};
+pub use comparable::{Differences, differences, unfit};
+pub use comparison::{Compared, Named, NotComparable, markdown as comparison_markdown};
 pub use failures::{End, FailureKind, FailureRow};
 pub use figures::{Distribution, MEASURES, Overall, Row, Times};
 pub use forecast::{Forecast, Resources};
 pub use generator::LagShare;
 pub use hints::{Hint, Topic};
 pub use saved::{Ending, Host, SavedRun, SavedRunError, Server};
-pub use text::{Style, Text, write_forecast};
+pub use text::{Style, Text, comparison as comparison_text, write_forecast};
 
 use crate::measure::{Accounting, Phase, Scope, Tally};
 use crate::verdict::Judgement;

@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::measure::Summary;
-use crate::plan::Plan;
-use crate::verdict::{Judgement, Judging, Looked, Objective, ObjectiveError, Terms, judge};
+use crate::plan::{Plan, Warmup};
+use crate::time::{Moment, humane_duration};
+use crate::verdict::{
+    Drift, Judgement, Judging, Looked, Objective, ObjectiveError, Remark, Subject, Terms, drifts, judge,
+};
 
 /// What the texts call their format.
 const FORMAT: &str = "mcpace-run";
@@ -209,7 +212,34 @@ impl SavedRun {
         let resolved: Result<Vec<_>, _> =
             objectives.iter().map(|each| each.clone().resolve(&flows, &operations)).collect();
         let terms = self.looks.as_ref().map_or_else(|| Terms::of(judging), |looks| looks.terms(judging));
-        Ok(judge(&self.summary, &resolved?, &terms))
+        let mut judgement = judge(&self.summary, &resolved?, &terms);
+        judgement.notes.extend(self.warmed_up());
+        judgement.notes.extend(drifts(&self.summary).iter().map(Drift::remark));
+        Ok(judgement)
+    }
+
+    /// Where warm-up found its own end, when that was and why.
+    fn warmed_up(&self) -> Option<Remark> {
+        let (end, latest) = (self.summary.warmup, self.plan.latest_warmup());
+        let long = humane_duration(end.since(Moment::ZERO));
+        let (figure, remedy) = if self.plan.run.warmup != Warmup::Auto {
+            return None;
+        } else if end < latest {
+            (
+                format!(
+                    "warm-up ended after {long}: p50, p95 and errors had been steady for longer than they were not"
+                ),
+                "what was due until then is kept apart",
+            )
+        } else {
+            (
+                format!(
+                    "no steady state was seen in {long}, a third of the schedule, where warm-up ends at the latest"
+                ),
+                "what is judged was perhaps still warming up: run longer, or give --warmup a duration",
+            )
+        };
+        Some(Remark::new(Subject::Warmup, figure, remedy))
     }
 
     /// Whether its parts are about the same run, and count what can be counted.
@@ -257,6 +287,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::outcome::Outcome;
     use crate::report::fixtures;
     use crate::report::{Format, Report, Text};
 
@@ -269,6 +300,44 @@ mod tests {
             assert!(read.to_json().unwrap() == text, "{name}");
             assert_eq!(read.judge(&[]), run.judge(&[]), "{name}");
         }
+    }
+
+    #[test]
+    fn a_warm_up_that_found_its_end_says_when_and_one_that_did_not_says_so() {
+        let mut run = fixtures::two_minutes("a", 1, None);
+        run.plan.run.warmup = Warmup::Auto;
+        let said = |run: &SavedRun| {
+            let notes = run.judge(&[]).unwrap().notes;
+            notes.iter().find(|note| note.subject == Subject::Warmup).map(ToString::to_string).unwrap()
+        };
+        run.summary.warmup = Moment::from_nanos(17_000_000_000);
+        assert!(
+            said(&run).starts_with("warm-up ended after 17.0 s: p50, p95 and errors had been steady"),
+            "{}",
+            said(&run)
+        );
+        run.summary.warmup = run.plan.latest_warmup();
+        assert!(said(&run).starts_with("no steady state was seen in 40.0 s, a third"), "{}", said(&run));
+        let text = run.to_json().unwrap();
+        assert!(text.contains(r#""warmup":"auto""#) && SavedRun::from_json(text.as_bytes()).unwrap().plan == run.plan);
+    }
+
+    #[test]
+    fn a_run_in_which_times_grow_says_by_how_much() {
+        let mut run = fixtures::two_minutes("a", 1, None);
+        assert_eq!(run.judge(&[]).unwrap().notes, []);
+        run = fixtures::run(run.plan, 120, |n, due| fixtures::Told {
+            flow: 0,
+            operation: (n % 3) as u16,
+            fate: fixtures::answer(due, 100, 10_000 + n * 7919 % 900 + n, Outcome::Ok),
+            said: None,
+        });
+        let notes = run.judge(&[]).unwrap().notes;
+        let said: Vec<String> = notes.iter().map(|note| note.figure.clone()).collect();
+        insta::assert_snapshot!(said.join("\n"), @r"
+        p50 grows by 5.97 ms a minute (5.81 ms to 6.13 ms)
+        p95 grows by 6.26 ms a minute (6.00 ms to 6.52 ms)
+        ");
     }
 
     #[test]

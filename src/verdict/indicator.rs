@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 /// A figure of a run that an objective may bound: a closed set, because it becomes a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Indicator {
@@ -122,6 +124,12 @@ impl Indicator {
             "median" => Some(Self::P50),
             other => super::suggest::nearest(other, Self::ALL.map(Self::name)).and_then(Self::named),
         }
+    }
+}
+
+impl Serialize for Indicator {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

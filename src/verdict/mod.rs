@@ -4,8 +4,10 @@
 //! at a [`crate::measure::Summary`] and nothing else, so a saved run gets the same answer as a live one. Every objective
 //! gives a [`Finding`]; what makes the measurement itself untrustworthy is a doubt, and a doubt beats every finding.
 
+pub mod compare;
 #[cfg(test)]
 mod confidence_tests;
+mod drift;
 mod enough;
 mod evidence;
 mod figure;
@@ -13,17 +15,21 @@ mod health;
 mod indicator;
 mod interval;
 mod judge;
+mod longrun;
 mod looked;
 mod missing;
 mod objective;
 mod promises;
 #[cfg(test)]
 mod stalled;
+mod steady;
+mod student;
 mod suggest;
 mod sustained;
 mod terms;
 mod validity;
 
+pub use drift::{Drift, Drifting, drift, drifts};
 pub use enough::Enough;
 pub use evidence::Part;
 pub use indicator::{Indicator, Unit};
@@ -33,6 +39,7 @@ pub use looked::{Looked, Stopped};
 pub use missing::{Missing, Need};
 pub use objective::{Bound, Comparison, Objective, ObjectiveError, Resolved};
 pub use promises::{default_objectives, payments_objectives};
+pub use steady::Steadiness;
 pub use sustained::{Sustained, Window};
 pub use terms::{Judging, Terms, UnknownJudging};
 pub use validity::{Remark, Subject, pacing_limit};

@@ -42,6 +42,10 @@ pub enum Subject {
     NotPickedUp,
     /// The summary was taken while calls were on their way.
     Unfinished,
+    /// Warm-up found its own end, or did not.
+    Warmup,
+    /// Something grew or fell over the run.
+    Drift,
     /// Calls took the place of others.
     Substituted,
     /// Calls used an idempotency key again.

@@ -1,5 +1,6 @@
 //! The report as text: 80 columns, the verdict first, then what it rests on.
 
+mod comparison;
 mod forecast;
 mod health;
 mod page;
@@ -9,6 +10,7 @@ mod truth;
 
 use std::fmt;
 
+pub use comparison::comparison;
 pub use forecast::write_forecast;
 pub use page::Style;
 

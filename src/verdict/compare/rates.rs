@@ -1,0 +1,44 @@
+//! Whether the achieved rate changed, from one run to one other.
+//!
+//! The achieved rate is the share of the scheduled arrivals that was answered ok while the schedule ran: how many there
+//! were is the schedule's own chance, and the same for both. Its ratio is taken on a logarithmic scale (Katz and others,
+//! *Biometrics* 34, 1978), with the variance that the timelines show.
+
+use super::effect::Effect;
+use super::sampled::Sampled;
+use crate::verdict::student::upper_tail;
+
+/// No change by a larger factor than e to this is looked for.
+const MOST_CHANGE: f64 = 12.0;
+
+/// One run's achieved rate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Achieved {
+    /// Arrivals answered ok in time for each that was scheduled, on a logarithmic scale.
+    pub(super) ln: f64,
+    /// The variance of that.
+    pub(super) variance: f64,
+    freedom: f64,
+}
+
+impl Achieved {
+    /// Of one run; `None` where nothing was scheduled or nothing was answered ok in time.
+    pub(super) fn of(run: &Sampled) -> Option<Self> {
+        let (came, scheduled) = run.came();
+        if came.above < 1.0 || scheduled < 1.0 {
+            return None;
+        }
+        // Of how many came, one more or less is never known.
+        let variance = came.varies.variance.max(1.0) / came.above.powi(2);
+        Some(Self { ln: (came.above / scheduled).ln(), variance, freedom: came.varies.freedom })
+    }
+}
+
+/// The change on a logarithmic scale.
+pub(super) fn effect(base: &Sampled, new: &Sampled) -> Option<Effect> {
+    let (old, fresh) = (Achieved::of(base)?, Achieved::of(new)?);
+    let estimate = fresh.ln - old.ln;
+    let (deviation, freedom) = ((old.variance + fresh.variance).sqrt(), old.freedom + fresh.freedom);
+    let tail = |change: f64| upper_tail((estimate - change) / deviation, freedom);
+    Some(Effect::inverted(estimate, MOST_CHANGE, &tail))
+}
