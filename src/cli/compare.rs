@@ -9,7 +9,7 @@ use super::exit::{Exit, Failure};
 use super::log::LogArgs;
 use super::{files, results};
 use crate::plan::parse_share;
-use crate::report::{Compared, Named, Style, comparison_markdown, comparison_text};
+use crate::report::{Compared, Named, Saved, Style, comparison_markdown, comparison_text};
 use crate::verdict::Indicator;
 use crate::verdict::compare::{COMPARABLE, Finding, INDICATORS, Tolerance};
 
@@ -66,7 +66,12 @@ pub(super) fn compare(args: &CompareArgs, log: &LogArgs) -> Result<Exit, Failure
     }
     let mut saved = Vec::new();
     for path in &args.runs {
-        saved.push((path.display().to_string(), files::read(path).map_err(|why| usage(why.to_string()))?));
+        match files::read(path).map_err(|why| usage(why.to_string()))? {
+            Saved::Run(run) => saved.push((path.display().to_string(), *run)),
+            Saved::Capacity(_) => {
+                return Err(usage(format!("compare {}: it is a search for a rate, give saved runs", path.display())));
+            }
+        }
     }
     let named: Vec<Named<'_>> = saved.iter().map(|(file, run)| Named { file, run }).collect();
     let indicators = if args.indicators.is_empty() { &INDICATORS[..] } else { &args.indicators };

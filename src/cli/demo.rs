@@ -43,7 +43,7 @@ pub(super) fn demo(args: &DemoArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let objectives = OBJECTIVES.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(Failure::usage)?;
     let mut run =
         RunArgs::against(server.url.clone()).with_load(args.rate, args.duration, args.seed).with_objectives(objectives);
-    (run.out, run.metrics) = (args.out.clone(), args.metrics.clone());
+    (run.common.out, run.common.metrics) = (args.out.clone(), args.metrics.clone());
     run::run(&run, log)
 }
 

@@ -1,10 +1,10 @@
-//! Saved runs on disk: written whole or not at all, and read within bounds.
+//! Saved runs and searches on disk: written whole or not at all, and read within bounds.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::report::{SavedRun, SavedRunError};
+use crate::report::{Saved, SavedCapacity, SavedRun, SavedRunError};
 
 /// A longer file is no saved run: one of days at full rate takes a few megabytes.
 const MOST_BYTES: u64 = 256 << 20;
@@ -94,7 +94,20 @@ fn probe_beside(path: &Path) -> io::Result<()> {
 ///
 /// Where the path cannot be written; nothing is left behind then.
 pub(super) fn write(run: &SavedRun, path: &Path) -> Result<(), FileError> {
-    let text = run.to_json().map_err(io::Error::other);
+    write_whole(run.to_json(), path)
+}
+
+/// Writes a search as [`write`] does a run.
+///
+/// # Errors
+///
+/// Those of [`write`].
+pub(super) fn write_search(search: &SavedCapacity, path: &Path) -> Result<(), FileError> {
+    write_whole(search.to_json(), path)
+}
+
+fn write_whole(text: serde_json::Result<String>, path: &Path) -> Result<(), FileError> {
+    let text = text.map_err(io::Error::other);
     let written = text.and_then(|text| place(&text, path));
     written.map_err(|source| FileError::Write { path: path.to_owned(), source })
 }
@@ -179,14 +192,14 @@ fn write_durably(draft: &Path, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Reads the run saved in `path`.
+/// Reads the run or the search saved in `path`.
 ///
 /// # Errors
 ///
-/// Where there is no such file, it may not be read, or holds no saved run.
-pub(super) fn read(path: &Path) -> Result<SavedRun, FileError> {
+/// Where there is no such file, it may not be read, or holds neither.
+pub(super) fn read(path: &Path) -> Result<Saved, FileError> {
     let text = read_bounded(path, MOST_BYTES).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
-    SavedRun::from_json(&text).map_err(|source| FileError::NoRun { path: path.to_owned(), source })
+    Saved::from_json(&text).map_err(|source| FileError::NoRun { path: path.to_owned(), source })
 }
 
 /// Reads a file that has at most `most` bytes.
@@ -211,8 +224,8 @@ mod tests {
         names
     }
 
-    fn same(left: &SavedRun, right: &SavedRun) -> bool {
-        left.to_json().unwrap() == right.to_json().unwrap()
+    fn same(left: &Saved, right: &SavedRun) -> bool {
+        matches!(left, Saved::Run(run) if run.to_json().unwrap() == right.to_json().unwrap())
     }
 
     #[test]
@@ -223,6 +236,14 @@ mod tests {
         write(&fixtures::small(), &path).unwrap();
         assert!(same(&read(&path).unwrap(), &fixtures::small()));
         assert_eq!(names(folder.path()), ["run.json"]);
+    }
+
+    #[test]
+    fn a_search_is_read_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("capacity.json");
+        write_search(&fixtures::capacity(), &path).unwrap();
+        assert!(matches!(read(&path), Ok(Saved::Capacity(search)) if search.probes.len() > 5));
     }
 
     #[cfg(unix)]

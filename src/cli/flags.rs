@@ -14,7 +14,7 @@ use super::connection::ConnectionArgs;
 use super::environment;
 use super::exit::Failure;
 use super::eyes::{Place, parse_metrics_url};
-use super::judging::JudgingArgs;
+use super::judging::{EarlyEndArgs, JudgingArgs};
 use super::truth::TruthArgs;
 use crate::arrival::Profile;
 use crate::mcp::Protocol;
@@ -25,8 +25,49 @@ use crate::workload::{Operation, payments};
 
 /// Flags of `mcpace run`. Flags beat environment beats plan file beats defaults.
 #[derive(Clone, Debug, Default, Args)]
-#[expect(clippy::doc_markdown, reason = "these are help texts, shown as they stand")]
 pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) common: CommonArgs,
+    #[command(flatten)]
+    load: LoadArgs,
+    #[command(flatten)]
+    early_end: EarlyEndArgs,
+    /// Look each second at what this process of this machine uses: the target's CPU, memory, descriptors, threads.
+    #[arg(long, value_name = "PID", conflicts_with = "server_metrics", help_heading = "Results")]
+    server_pid: Option<u32>,
+    /// The same from the target's own Prometheus metrics: http://localhost:8000/metrics.
+    #[arg(long, value_name = "URL", value_parser = parse_metrics_url, help_heading = "Results")]
+    server_metrics: Option<http::Uri>,
+    /// Shake hands, print what the run would take and whether it suffices, and end: no tool is called.
+    #[arg(long, help_heading = "Results")]
+    pub(super) dry_run: bool,
+}
+
+/// Flags that say how much is sent, and when.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Load")]
+struct LoadArgs {
+    /// Arrivals per second: 1000, 1000/s, 60000/m, 0.5/s [default: 100/s].
+    #[arg(long, value_name = "R", value_parser = Rate::parse_load)]
+    rate: Option<Rate>,
+    /// A rate over time: "100/s for 30s, ramp to 1000/s over 1m, 1000/s for 10m".
+    #[arg(long, value_name = "L", conflicts_with_all = ["rate", "duration", "quick"])]
+    load: Option<Profile>,
+    /// When the schedule ends: 30s, 5m, 1h30m.
+    #[arg(long, value_name = "D", value_parser = parse_duration)]
+    duration: Option<Duration>,
+    /// After how many arrivals it ends [default: 1000, where nothing else ends it] [env: LOAD_TEST_TOTAL].
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u64>)]
+    total: Option<u64>,
+    /// 100 calls at 50/s, 10 in flight; explicit flags win.
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Flags of every command that drives a target.
+#[derive(Clone, Debug, Default, Args)]
+#[expect(clippy::doc_markdown, reason = "these are help texts, shown as they stand")]
+pub(super) struct CommonArgs {
     /// The target; without a path it gets /mcp [default: http://localhost:8000] [env: API_BASE_URL].
     #[arg(value_name = "URL", conflicts_with = "url")]
     target: Option<String>,
@@ -40,27 +81,12 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     connection: ConnectionArgs,
 
-    /// Arrivals per second: 1000, 1000/s, 60000/m, 0.5/s [default: 100/s].
-    #[arg(long, value_name = "R", value_parser = Rate::parse_load, help_heading = "Load")]
-    rate: Option<Rate>,
-    /// A rate over time: "100/s for 30s, ramp to 1000/s over 1m, 1000/s for 10m".
-    #[arg(long, value_name = "L", conflicts_with_all = ["rate", "duration", "quick"], help_heading = "Load")]
-    load: Option<Profile>,
-    /// When the schedule ends: 30s, 5m, 1h30m.
-    #[arg(long, value_name = "D", value_parser = parse_duration, help_heading = "Load")]
-    duration: Option<Duration>,
-    /// After how many arrivals it ends [default: 1000, where nothing else ends it] [env: LOAD_TEST_TOTAL].
-    #[arg(long, value_name = "N", value_parser = at_least_one::<u64>, help_heading = "Load")]
-    total: Option<u64>,
     /// How arrivals spread around the rate [default: poisson].
     #[arg(long, value_parser = ["constant", "poisson", "token-bucket"], help_heading = "Load")]
     arrivals: Option<String>,
     /// How many arrivals come together from a token bucket [default: 10].
     #[arg(long, value_name = "B", value_parser = at_least_one::<NonZeroU32>, help_heading = "Load")]
     burst: Option<NonZeroU32>,
-    /// 100 calls at 50/s, 10 in flight; explicit flags win.
-    #[arg(long, help_heading = "Load")]
-    quick: bool,
 
     /// Any tool of the server.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["mixed", "mix"], help_heading = "Calls")]
@@ -113,15 +139,6 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "N", help_heading = "Verdict")]
     seed: Option<u64>,
 
-    /// Look each second at what this process of this machine uses: the target's CPU, memory, descriptors, threads.
-    #[arg(long, value_name = "PID", conflicts_with = "server_metrics", help_heading = "Results")]
-    server_pid: Option<u32>,
-    /// The same from the target's own Prometheus metrics: http://localhost:8000/metrics.
-    #[arg(long, value_name = "URL", value_parser = parse_metrics_url, help_heading = "Results")]
-    server_metrics: Option<http::Uri>,
-    /// Shake hands, print what the run would take and whether it suffices, and end: no tool is called.
-    #[arg(long, help_heading = "Results")]
-    pub(super) dry_run: bool,
     /// Where /metrics is served [default: 127.0.0.1:9464].
     #[arg(long, value_name = "ADDR|off", help_heading = "Results")]
     pub(super) metrics: Option<String>,
@@ -179,26 +196,59 @@ fn parse_pacing(text: &str) -> Result<Pacing, String> {
 impl RunArgs {
     /// Arguments that name nothing but a target, for the demo.
     pub(super) fn against(url: String) -> Self {
-        Self { target: Some(url), ..Self::default() }
+        Self { common: CommonArgs { target: Some(url), ..CommonArgs::default() }, ..Self::default() }
     }
 
     /// Sets the load of the demo.
     pub(super) fn with_load(mut self, rate: Rate, duration: Duration, seed: Option<u64>) -> Self {
-        self.mixed = true;
-        (self.rate, self.duration, self.seed) = (Some(rate), Some(duration), seed);
+        (self.common.mixed, self.common.seed) = (true, seed);
+        (self.load.rate, self.load.duration) = (Some(rate), Some(duration));
         self
     }
 
     /// Sets promises.
     pub(super) fn with_objectives(mut self, objectives: Vec<Objective>) -> Self {
-        self.objective = objectives;
+        self.common.objective = objectives;
         self
     }
 }
 
 impl RunArgs {
+    /// Where the target's process can be seen, if somebody said so.
+    pub(super) fn server(&self) -> Option<Place> {
+        let process = self.server_pid.map(Place::Process);
+        process.or_else(|| self.server_metrics.clone().map(Place::Metrics))
+    }
+
     /// The plan that flags, environment and plan file make together, and where its in-flight limit comes from.
     pub(super) fn plan(&self, random_seed: u64) -> Result<(Plan, ConcurrentFrom), Failure> {
+        self.common.plan(&self.load, random_seed, |draft| self.early_end.over(draft))
+    }
+}
+
+impl LoadArgs {
+    fn load(&self) -> Load {
+        Load { profile: self.load.clone(), rate: self.rate, duration: self.duration, total: self.total }
+    }
+}
+
+impl CommonArgs {
+    /// The plan of a command that says itself how much is sent: `finish` has the last word about what flags, environment and
+    /// plan file make together.
+    pub(super) fn plan_of(
+        &self,
+        random_seed: u64,
+        finish: impl FnOnce(Draft) -> Draft,
+    ) -> Result<(Plan, ConcurrentFrom), Failure> {
+        self.plan(&LoadArgs::default(), random_seed, finish)
+    }
+
+    fn plan(
+        &self,
+        load: &LoadArgs,
+        random_seed: u64,
+        finish: impl FnOnce(Draft) -> Draft,
+    ) -> Result<(Plan, ConcurrentFrom), Failure> {
         let (file, faults) = match &self.plan {
             None => (Draft::default(), Faults::default()),
             Some(path) => {
@@ -207,27 +257,21 @@ impl RunArgs {
                 plan::read_file(&text.map_err(Failure::usage)?)
             }
         };
-        let (draft, flow) = self.layers().map_err(|why| Failure::usage(anyhow::anyhow!(why)))?;
+        let (draft, flow) = self.layers(load).map_err(|why| Failure::usage(anyhow::anyhow!(why)))?;
         let mut draft = draft.over(file);
         draft.override_flow(flow).map_err(|why| Failure::usage(anyhow::anyhow!(why)))?;
         let from = if draft.concurrent.is_some() { ConcurrentFrom::User } else { ConcurrentFrom::Default };
-        let plan = draft.check(random_seed, faults).map_err(|faults| match &self.plan {
+        let plan = finish(draft).check(random_seed, faults).map_err(|faults| match &self.plan {
             Some(path) => Failure::usage(anyhow::Error::new(faults).context(path.display().to_string())),
             None => Failure::usage(faults),
         })?;
         Ok((plan, from))
     }
 
-    /// Where the target's process can be seen, if somebody said so.
-    pub(super) fn server(&self) -> Option<Place> {
-        let process = self.server_pid.map(Place::Process);
-        process.or_else(|| self.server_metrics.clone().map(Place::Metrics))
-    }
-
     /// Flags over the quick preset over the environment.
-    fn layers(&self) -> Result<(Draft, FlowDraft), String> {
-        let (draft, flow) = (self.draft()?, self.flow());
-        let (quick, quick_flow) = if self.quick { quick() } else { Default::default() };
+    fn layers(&self, load: &LoadArgs) -> Result<(Draft, FlowDraft), String> {
+        let (draft, flow) = (self.draft()?, self.flow(load.load()));
+        let (quick, quick_flow) = if load.quick { quick() } else { Default::default() };
         let (environment, environment_flow) = environment::read(|name| std::env::var(name).ok())?;
         Ok((draft.over(quick).over(environment), flow.over(quick_flow).over(environment_flow)))
     }
@@ -259,10 +303,10 @@ impl RunArgs {
         })
     }
 
-    fn flow(&self) -> FlowDraft {
+    fn flow(&self, load: Load) -> FlowDraft {
         FlowDraft {
             mix: self.weights(),
-            load: Load { profile: self.load.clone(), rate: self.rate, duration: self.duration, total: self.total },
+            load,
             arrivals: self.arrivals.clone(),
             burst: self.burst,
             ..FlowDraft::default()

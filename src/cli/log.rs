@@ -28,6 +28,11 @@ impl LogArgs {
         !self.quiet && self.verbose == 0 && std::io::stderr().is_terminal()
     }
 
+    /// Whether what was done may be told on stderr.
+    pub(super) const fn is_told(&self) -> bool {
+        !self.quiet
+    }
+
     /// Whether what is written to `stream` may be coloured.
     pub(super) fn colours(&self, stream: &impl IsTerminal) -> bool {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

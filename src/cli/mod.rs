@@ -1,5 +1,6 @@
 //! The command line: flags in, an exit code out.
 
+mod capacity;
 mod compare;
 mod conformance;
 mod connection;
@@ -24,6 +25,7 @@ mod run;
 mod serve;
 mod session;
 mod signals;
+mod trickle;
 mod truth;
 mod watch;
 
@@ -47,6 +49,8 @@ enum Command {
     Run(Box<flags::RunArgs>),
     /// Write a plan to begin with, from the target's own tools where one is given.
     Init(Box<init::InitArgs>),
+    /// Find the highest rate that keeps the objectives, and hold it to confirm it.
+    Capacity(Box<capacity::CapacityArgs>),
     /// The same against the bundled payments server, started for the occasion.
     #[cfg(feature = "server")]
     Demo(demo::DemoArgs),
@@ -81,6 +85,7 @@ pub fn main() -> Exit {
     let ended = match cli.command {
         Command::Run(args) => run::run(&args, &cli.log),
         Command::Init(args) => init::init(&args),
+        Command::Capacity(args) => capacity::capacity(&args, &cli.log),
         #[cfg(feature = "server")]
         Command::Demo(args) => demo::demo(&args, &cli.log),
         #[cfg(feature = "server")]

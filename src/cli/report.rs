@@ -1,6 +1,6 @@
-//! `mcpace report`: saved runs, rendered and judged again.
+//! `mcpace report`: saved runs and searches, rendered and judged again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::Args;
@@ -9,12 +9,20 @@ use super::exit::{Exit, Failure};
 use super::flags::told;
 use super::log::LogArgs;
 use super::{files, results};
+use crate::report::Saved;
 use crate::verdict::{Judging, Objective, Verdict};
+
+fn led_by_its_own(path: &Path) -> Failure {
+    Failure::usage(anyhow!(
+        "`{}` is a search, which was led by its own objectives: search again with others, or report it without --objective and --judge",
+        path.display()
+    ))
+}
 
 /// Flags of `mcpace report`.
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// Runs that were saved with --out.
+    /// Runs, or searches of mcpace capacity, that were saved with --out.
     #[arg(value_name = "RUN.json", required = true)]
     runs: Vec<PathBuf>,
     /// Judge by this promise instead of the run's own, repeatable.
@@ -30,7 +38,13 @@ pub(super) fn report(args: &ReportArgs, log: &LogArgs) -> Result<Exit, Failure> 
     let mut worst = Verdict::Pass;
     for path in &args.runs {
         let saved = files::read(path).map_err(|why| Failure::usage(anyhow!("failed to {why}")))?;
-        worst = worst.max(results::print(&saved, &args.objectives, args.judge, Some(path), log)?);
+        worst = worst.max(match saved {
+            Saved::Run(run) => results::print(&run, &args.objectives, args.judge, Some(path), log)?,
+            Saved::Capacity(search) if args.objectives.is_empty() && args.judge.is_none() => {
+                results::print_search(&search, Some(path), log)?
+            }
+            Saved::Capacity(_) => return Err(led_by_its_own(path)),
+        });
     }
     Ok(worst.into())
 }

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 
 use super::exit::{Exit, Failure};
 use super::log::LogArgs;
-use crate::report::{Format, Report, SavedRun, Style, Text};
+use crate::report::{CapacityReport, Format, Report, SavedCapacity, SavedRun, Style, Text};
 use crate::verdict::{Judging, Objective, Verdict};
 
 /// Judges a run, by `objectives` where there are any, the way that is asked for or else its own, and prints the report.
@@ -27,9 +27,25 @@ pub(super) fn print(
         None => report,
     };
     let mut page = String::new();
-    let format = Text::new(Style { colour: log.colours(&std::io::stdout()) });
-    format.write(&report, &mut page).map_err(|why| Failure::new(Exit::Unwritten, why))?;
+    text(log).write(&report, &mut page).map_err(|why| Failure::new(Exit::Unwritten, why))?;
     write(page.as_bytes()).map(|()| judgement.verdict())
+}
+
+/// Prints the report of a search.
+pub(super) fn print_search(saved: &SavedCapacity, file: Option<&Path>, log: &LogArgs) -> Result<Verdict, Failure> {
+    let file = file.map(|path| path.display().to_string());
+    let report = CapacityReport::new(saved).map_err(|why| Failure::usage(anyhow!("failed to read a probe: {why}")))?;
+    let report = match &file {
+        Some(file) => report.saved_in(file),
+        None => report,
+    };
+    let mut page = String::new();
+    text(log).write_capacity(&report, &mut page).map_err(|why| Failure::new(Exit::Unwritten, why))?;
+    write(page.as_bytes()).map(|()| report.verdict)
+}
+
+fn text(log: &LogArgs) -> Text {
+    Text::new(Style { colour: log.colours(&std::io::stdout()) })
 }
 
 /// Writes a result to stdout.

@@ -12,7 +12,7 @@ use super::log::LogArgs;
 use super::looking::Looking;
 use super::session::Session;
 use super::signals::Signals;
-use super::watch::Watch;
+use super::watch::{self, Watch};
 use super::{files, forecast, limits, results};
 use crate::driver::{Limits, McpDriver};
 use crate::engine::{self, Ended, Setup, Sightings, Stop};
@@ -22,14 +22,15 @@ use crate::report::{Ending, Host, SavedRun};
 use crate::verdict::{Resolved, Steadiness};
 use crate::workload::RunIdentity;
 
+/// This program, with its version.
+pub(super) const PROGRAM: &str = concat!("mcpace ", env!("CARGO_PKG_VERSION"));
+
 /// Drives a target; ends with a report and a verdict.
 pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let (mut plan, from) = args.plan(u64::from(rand::random::<u32>()))?;
     plan.run.concurrent = limits::make_room(plan.run.concurrent, from).map_err(|why| Failure::usage(anyhow!(why)))?;
-    args.out.as_deref().map_or(Ok(()), probe)?;
-    if plan.truth.probe_idempotency > 0.0 {
-        tracing::warn!("idempotency keys will be used again: a server that ignores them will charge twice");
-    }
+    args.common.out.as_deref().map_or(Ok(()), probe)?;
+    warn(&plan);
     let objectives = resolved(&plan)?;
     let eyes = args.server().map(Eyes::open).transpose()?;
     let forecast = forecast::look_ahead(&plan);
@@ -39,9 +40,10 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
         return forecast::dry_run(&forecast, Session::open(&plan, &signals), log);
     }
     forecast::warn(&forecast);
-    let identity = RunIdentity { run_id: uuid::Uuid::new_v4().to_string(), started_unix_ms: engine::unix_millis() };
+    let identity = fresh_identity();
     let bounds = export::bounds(&plan.objectives);
-    let watch = Watch::begin(&plan, &objectives, &identity, &bounds, args, log)?;
+    let exporter = watch::export(args.common.metrics.as_deref(), || watch::identity_of(&plan, &identity, &bounds))?;
+    let watch = Watch::of(&plan, &objectives, exporter.as_ref(), log.shows_progress());
     let session = Session::open(&plan, &signals)?;
     tracing::info!("run {} begins, seed {}", identity.run_id, plan.seed);
     let sightings = Sightings::default();
@@ -64,20 +66,34 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     }
     watch.end(&ended.summary);
     let saved = saved_run(&session.plan, setup.identity, &session, ended, &signals, looking);
-    let exit = finish(&saved, args.out.as_deref(), log);
+    let exit = finish(&saved, args.common.out.as_deref(), log);
     // Whoever stopped the run early does not want to wait now; a signal from here on cuts the waiting short.
     let stopped = signals.first();
-    watch.linger(args.linger, || signals.first().is_some());
+    watch.linger(args.common.linger, || signals.first().is_some());
     exit.map(|exit| stopped.unwrap_or(exit))
 }
 
-fn resolved(plan: &Plan) -> Result<Vec<Resolved>, Failure> {
+/// Says what the plan may do to the target's books.
+pub(super) fn warn(plan: &Plan) {
+    if plan.truth.probe_idempotency > 0.0 {
+        tracing::warn!("idempotency keys will be used again: a server that ignores them will charge twice");
+    }
+}
+
+/// A run of its own, also where all else is the same.
+pub(super) fn fresh_identity() -> RunIdentity {
+    RunIdentity { run_id: uuid::Uuid::new_v4().to_string(), started_unix_ms: engine::unix_millis() }
+}
+
+/// The plan's objectives, with what they are about.
+pub(super) fn resolved(plan: &Plan) -> Result<Vec<Resolved>, Failure> {
     let (flows, operations) = (plan.flow_names(), plan.operation_names());
     let each = plan.objectives.iter().map(|objective| objective.clone().resolve(&flows, &operations));
     each.collect::<Result<_, _>>().map_err(Failure::usage)
 }
 
-fn drive(
+/// Carries out a plan in an agreement with its target, and looks whether it may end early.
+pub(super) fn drive(
     plan: &Plan,
     setup: &Setup,
     session: &Session,
@@ -109,7 +125,8 @@ fn drive(
     ended.context("failed to start the lanes").map_err(|why| Failure::new(Exit::Invalid, why))
 }
 
-fn saved_run(
+/// All that is to be kept of a run that ended.
+pub(super) fn saved_run(
     plan: &Plan,
     identity: RunIdentity,
     session: &Session,
@@ -124,12 +141,11 @@ fn saved_run(
     let lost = ended.lost_lanes.len() as u32;
     let ending = match signals.first() {
         _ if lost > 0 => Ending::LostLanes { lost, of: plan.run.lanes.get() },
-        Some(Exit::Terminated) => Ending::Signal("SIGTERM".to_owned()),
-        Some(_) => Ending::Signal("SIGINT".to_owned()),
+        Some(exit) => Ending::Signal(signal_name(exit).to_owned()),
         None => rule.map_or(Ending::Completed, Ending::Rule),
     };
     SavedRun {
-        program: concat!("mcpace ", env!("CARGO_PKG_VERSION")).to_owned(),
+        program: PROGRAM.to_owned(),
         run_id: identity.run_id,
         started_unix_ms: identity.started_unix_ms,
         plan: plan.clone(),
@@ -139,6 +155,11 @@ fn saved_run(
         looks,
         summary: ended.summary,
     }
+}
+
+/// The signal that ends the program so.
+pub(super) fn signal_name(exit: Exit) -> &'static str {
+    if exit == Exit::Terminated { "SIGTERM" } else { "SIGINT" }
 }
 
 fn host() -> Host {
@@ -152,7 +173,7 @@ fn host() -> Host {
 }
 
 /// Whether the run can be saved where it shall be: better known now than after hours.
-fn probe(path: &Path) -> Result<(), Failure> {
+pub(super) fn probe(path: &Path) -> Result<(), Failure> {
     files::probe(path).map_err(|why| Failure::usage(anyhow!("failed to {why}")))
 }
 

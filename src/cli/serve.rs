@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::exit::{Exit, Failure};
-use crate::server::fault::{Faults, Freeze, ResponseTime, Share};
+use crate::server::fault::{Faults, Freeze, ResponseTime, ServiceTime, Share};
 use crate::server::slip::LedgerFaults;
 use crate::server::{AllowedHosts, Listening, Replies, ServerError, Sessions, Settings, serve};
 use crate::time::parse_duration;
@@ -58,6 +58,9 @@ pub(super) struct FaultArgs {
     /// Response time added to each call: 2s, or lognormal(20ms, 0.5) for median and sigma
     #[arg(long, value_name = "TIME")]
     pub(super) response_time: Option<ResponseTime>,
+    /// One queue for all calls, which serves one at a time, each for this long: 5ms make 200/s the most
+    #[arg(long, value_name = "TIME")]
+    pub(super) service_time: Option<ServiceTime>,
     /// Share of calls answered with isError, as in 1% or 0.01
     #[arg(long, value_name = "SHARE")]
     pub(super) error_share: Option<Share>,
@@ -183,6 +186,7 @@ impl FaultArgs {
     fn faults(&self) -> Faults {
         Faults {
             response_time: self.response_time.unwrap_or_default(),
+            service_time: self.service_time,
             errors: self.error_share.unwrap_or_default(),
             http_errors: self.http_error_share.unwrap_or_default(),
             resets: self.reset_share.unwrap_or_default(),
@@ -282,12 +286,13 @@ mod tests {
     #[test]
     fn every_flag_reaches_the_settings() {
         let flags = "--host ::1 --port 0 --sessions stateful --seed 7 --remember 5 --allowed-host a --allowed-host b \
-            --response-time 2s --error-share 1% --http-error-share 0.02 --reset-share 3% --malformed-share 4% \
+            --response-time 2s --service-time 5ms --error-share 1% --http-error-share 0.02 --reset-share 3% --malformed-share 4% \
             --wrong-share 5% --other-id-share 6% --double-charge-share 7% --lost-write-share 8% --wrong-amount-share 9% \
             --stale-reads 100ms --stale-share 10% --replica-lag 1s --freeze 500ms/5s --lost-reply-share 11% \
             --wrong-balance-share 12%";
         let faults = Faults {
             response_time: ResponseTime::Fixed(Duration::from_secs(2)),
+            service_time: Some("5ms".parse().unwrap()),
             errors: "1%".parse().unwrap(),
             http_errors: "2%".parse().unwrap(),
             resets: "3%".parse().unwrap(),
@@ -330,6 +335,7 @@ mod tests {
         assert!(refused(&["--error-share", "2"]).contains("give it as 1% or 0.01"));
         assert!(refused(&["--freeze", "5s/5s"]).contains("as in 500ms/5s"));
         assert!(refused(&["--response-time", "lognormal(20ms)"]).contains("lognormal(20ms, 0.5)"));
+        assert!(refused(&["--service-time", "0s"]).contains("as in 5ms"));
         assert!(refused(&["--stale-share", "5%"]).contains("--stale-reads"));
         assert!(refused(&["--replica-lag", "soon"]).contains("soon"));
         assert!(refused(&["--threads", "0"]).contains("--threads"));

@@ -1,5 +1,6 @@
 //! Signals: the first one ends the run with a report, the second one ends the program at once.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,6 +13,8 @@ use crate::engine::Stop;
 #[derive(Debug)]
 pub(super) struct Signals {
     seen: watch::Receiver<Option<Exit>>,
+    /// What stops the run that goes on.
+    stop: Arc<Mutex<Stop>>,
 }
 
 impl Signals {
@@ -26,6 +29,8 @@ impl Signals {
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
         };
         let (tell, seen) = watch::channel(None);
+        let current = Arc::new(Mutex::new(stop));
+        let stop = Arc::clone(&current);
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             runtime.block_on(async {
                 loop {
@@ -38,11 +43,21 @@ impl Signals {
                     if tell.send_replace(Some(exit)).is_some() {
                         std::process::exit(i32::from(exit as u8));
                     }
-                    stop.now();
+                    stop.lock().unwrap_or_else(PoisonError::into_inner).now();
                 }
             });
         })?;
-        Ok(Self { seen })
+        Ok(Self { seen, stop: current })
+    }
+
+    /// A run of several is to begin: gives what stops it, and stops it at once where there was a signal already.
+    pub(super) fn next_stop(&self) -> Stop {
+        let next = Stop::new();
+        *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = next.clone();
+        if self.first().is_some() {
+            next.now();
+        }
+        next
     }
 
     /// Waits for the first signal.

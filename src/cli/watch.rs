@@ -6,8 +6,6 @@ use std::time::Duration;
 use anyhow::anyhow;
 
 use super::exit::Failure;
-use super::flags::RunArgs;
-use super::log::LogArgs;
 use crate::export::{Exporter, Identity, RunState, Snapshot};
 use crate::measure::{Bounds, Summary};
 use crate::plan::Plan;
@@ -25,34 +23,37 @@ const WIDTH: u16 = 80;
 pub(super) struct Watch<'a> {
     plan: &'a Plan,
     objectives: &'a [Resolved],
-    exporter: Option<Exporter>,
+    exporter: Option<&'a Exporter>,
     progress: bool,
 }
 
+/// Binds the metrics port. A taken one is a warning where nobody asked for it.
+pub(super) fn export(asked: Option<&str>, identity: impl FnOnce() -> Identity) -> Result<Option<Exporter>, Failure> {
+    let address = asked.unwrap_or(METRICS);
+    let bound = (address != "off").then(|| Exporter::bind(address, identity()));
+    let exporter = match bound.transpose() {
+        Ok(exporter) => exporter,
+        Err(why) if asked.is_none() => {
+            tracing::warn!("failed to {why}: the run goes on without metrics");
+            None
+        }
+        Err(why) => return Err(Failure::usage(anyhow!("failed to {why}"))),
+    };
+    if let Some(exporter) = &exporter {
+        tracing::info!("metrics are served at http://{}/metrics", exporter.local_addr());
+    }
+    Ok(exporter)
+}
+
 impl<'a> Watch<'a> {
-    /// Binds the metrics port. A taken one is a warning where nobody asked for it.
-    pub(super) fn begin(
+    /// Shows a run at `exporter`, and as a line on a terminal where there shall be `progress`.
+    pub(super) fn of(
         plan: &'a Plan,
         objectives: &'a [Resolved],
-        identity: &RunIdentity,
-        bounds: &Bounds,
-        args: &RunArgs,
-        log: &LogArgs,
-    ) -> Result<Self, Failure> {
-        let address = args.metrics.as_deref().unwrap_or(METRICS);
-        let bound = (address != "off").then(|| Exporter::bind(address, identity_of(plan, identity, bounds)));
-        let exporter = match bound.transpose() {
-            Ok(exporter) => exporter,
-            Err(why) if args.metrics.is_none() => {
-                tracing::warn!("failed to {why}: the run goes on without metrics");
-                None
-            }
-            Err(why) => return Err(Failure::usage(anyhow!("failed to {why}"))),
-        };
-        if let Some(exporter) = &exporter {
-            tracing::info!("metrics are served at http://{}/metrics", exporter.local_addr());
-        }
-        Ok(Self { plan, objectives, exporter, progress: log.shows_progress() })
+        exporter: Option<&'a Exporter>,
+        progress: bool,
+    ) -> Self {
+        Self { plan, objectives, exporter, progress }
     }
 
     /// Shows how the run stands.
@@ -113,7 +114,8 @@ fn state(summary: &Summary, now: Moment) -> RunState {
     }
 }
 
-fn identity_of(plan: &Plan, identity: &RunIdentity, bounds: &Bounds) -> Identity {
+/// What `/metrics` says of the run itself.
+pub(super) fn identity_of(plan: &Plan, identity: &RunIdentity, bounds: &Bounds) -> Identity {
     let place = |name: &str| plan.operations.iter().position(|operation| operation.name == name);
     let series = plan
         .flows

@@ -73,9 +73,9 @@ pub struct Exporter {
 /// What the run and the exporter's thread share.
 #[derive(Debug)]
 struct Shared {
-    identity: Identity,
     started: Instant,
-    reading: Mutex<Arc<Reading>>,
+    /// The run, and what was last seen of it: always of the same one.
+    shown: Mutex<(Arc<Identity>, Arc<Reading>)>,
     scrapes: Mutex<Scrapes>,
     scraped: Condvar,
 }
@@ -120,18 +120,25 @@ impl Exporter {
         self.address
     }
 
+    /// Serves another run from now on, with every metric of `identity` at zero. For Prometheus its counters are reset.
+    pub fn renew(&self, identity: Identity) {
+        let mut shown = lock(&self.shared.shown);
+        let before = Reading { generation: shown.1.generation + 1, ..Reading::before(&identity, wall_clock()) };
+        *shown = (Arc::new(identity), Arc::new(before));
+    }
+
     /// Shows this snapshot from now on. Copies a few hundred numbers and waits for nobody.
     pub fn publish(&self, snapshot: &Snapshot<'_>) {
-        let generation = lock(&self.shared.reading).generation + 1;
-        let reading = Arc::new(Reading::of(snapshot, &self.shared.identity, generation, wall_clock()));
-        *lock(&self.shared.reading) = reading;
+        let (identity, last) = lock(&self.shared.shown).clone();
+        let reading = Arc::new(Reading::of(snapshot, &identity, last.generation + 1, wall_clock()));
+        *lock(&self.shared.shown) = (identity, reading);
     }
 
     /// Waits until what was published last has been scraped, and says whether it was: at most for `at_most`; by default
     /// for two scrape intervals as observed (at most two minutes) where there ever was a scrape, else not at all. Ends
     /// at once when `cut` says so; that is asked many times a second.
     pub fn linger(&self, at_most: Option<Duration>, cut: impl Fn() -> bool) -> bool {
-        let last = lock(&self.shared.reading).generation;
+        let last = lock(&self.shared.shown).1.generation;
         let begun = self.shared.started.elapsed();
         let mut scrapes = lock(&self.shared.scrapes);
         let patience = at_most.unwrap_or_else(|| scrapes.patience());
@@ -158,11 +165,10 @@ impl Drop for Exporter {
 
 impl Shared {
     fn new(identity: Identity) -> Self {
-        let reading = Mutex::new(Arc::new(Reading::before(&identity, wall_clock())));
+        let reading = Reading::before(&identity, wall_clock());
         Self {
-            identity,
             started: monotonic(),
-            reading,
+            shown: Mutex::new((Arc::new(identity), Arc::new(reading))),
             scrapes: Mutex::new(Scrapes::default()),
             scraped: Condvar::new(),
         }
@@ -170,8 +176,8 @@ impl Shared {
 
     /// The metrics page as it is now, and the generation of what it shows.
     fn render(&self) -> Result<(String, u64), prometheus::Error> {
-        let reading = Arc::clone(&lock(&self.reading));
-        let mut families = metrics::families(&self.identity, &reading);
+        let (identity, reading) = lock(&self.shown).clone();
+        let mut families = metrics::families(&identity, &reading);
         families.extend(process_families());
         Ok((prometheus::TextEncoder::new().encode_to_string(&families)?, reading.generation))
     }
@@ -339,6 +345,18 @@ mod tests {
         summary.truth.unresolved_of(0).calls = 5;
         publish(&exporter, RunState::Measure, &summary);
         assert_eq!(of(&scrape(&exporter)), [3.0, 0.0, 9.0, 5.0]);
+    }
+
+    #[test]
+    fn another_run_begins_at_zero_under_its_own_name() {
+        let exporter = exporter();
+        publish(&exporter, RunState::Measure, &summary(10));
+        exporter.renew(Identity { run_id: "r-2".to_owned(), ..identity("pay") });
+        let page = scrape(&exporter);
+        let sum = |part: &str| page.iter().filter(|(name, _)| name.contains(part)).map(|(_, value)| value).sum::<f64>();
+        assert_eq!((sum("r-1"), sum("r-2"), sum("mcpace_calls_total")), (0.0, 1.0, 0.0));
+        publish(&exporter, RunState::Ended, &summary(5));
+        assert!(exporter.shared.shown.lock().unwrap().1.generation == 3 && sum("r-2") > 0.0);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod draft;
 mod file;
 #[cfg(test)]
 mod hostile;
+mod probe;
 mod sessions;
 mod starter;
 mod truth;

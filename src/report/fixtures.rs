@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use super::{Ending, Host, SavedRun, Server};
+use super::{Ending, Host, Made, SavedCapacity, SavedRun, Server};
 use crate::measure::{
-    Bounds, Evidence, FailureText, Fate, Health, Level, Probes, Recorder, Sample, Shape, SideCall, SideKind, Stretch,
-    Summary, Unresolved, Usage,
+    Bounds, Evidence, FailureText, Fate, Health, Level, Probes, Quantile, Recorder, Sample, Shape, SideCall, SideKind,
+    Stretch, Summary, Unresolved, Usage,
 };
 use crate::outcome::{Outcome, Probe, Violation};
 use crate::plan::{Plan, read_file};
-use crate::time::Moment;
+use crate::time::{Moment, Rate};
+use crate::verdict::Verdict;
+use crate::verdict::search::{CoolDown, Search, seed_of};
 
 /// One arrival of a fixture.
 pub(crate) struct Told {
@@ -182,6 +184,48 @@ pub(crate) fn failed() -> SavedRun {
         run.summary.note_side_call(&SideCall { kind, outcome, took }, &Bounds::default());
     }
     run
+}
+
+/// A search on a target that holds 160/s.
+pub(crate) fn capacity() -> SavedCapacity {
+    let per_second = |rate| Rate::per_second(rate).unwrap();
+    let base = plan(
+        "objectives = [\"p95 < 50ms\", \"error_rate < 1%\"]\n[target]\nurl = \"http://pay.example.com:8000\"\n\
+        [run]\nwarmup = \"1s\"\n[[flow]]\nload = \"20/s for 20s\"",
+    );
+    let (probe, longest, hold) = (Duration::from_secs(15), Duration::from_secs(60), Duration::from_secs(60));
+    let (from, to) = (per_second(20.0), Rate::FASTEST_LOAD);
+    let mut saved = SavedCapacity {
+        program: "mcpace 0.1.0".into(),
+        started_unix_ms: 1_795_366_260_042,
+        plan: base,
+        search: Search { from, to, resolution: 0.05, probe, longest, hold },
+        cool_down: Duration::from_secs(30),
+        at_rest: Some(Quantile::Finite(Duration::from_millis(5))),
+        took: Duration::from_secs(211),
+        signal: None,
+        probes: Vec::new(),
+    };
+    while let Some(probe) = saved.progress().next {
+        let load = probe.rate.get() / 200.0;
+        let time = if load < 0.82 { 5_000.0 / (1.0 - load) } else { 60_000.0 * load * load };
+        let plan = saved.plan.at_rate(probe.rate, probe.duration, seed_of(saved.plan.seed, saved.probes.len() as u64));
+        let run = run(plan, 3, |n, intended| {
+            let outcome = if load > 1.5 && n % 9 == 0 { Outcome::TimeoutNoByte } else { Outcome::Ok };
+            let service = (time * (0.6 + n as f64 * 0.618 % 1.0)) as u64;
+            Told { flow: 0, operation: 0, fate: answer(intended, 100, service, outcome), said: None }
+        });
+        let again = saved.probes.last().is_some_and(|last| last.probe.rate == probe.rate);
+        let verdict = match probe.rate.get() {
+            174.0 if !again => Verdict::Inconclusive,
+            rate if rate > 160.0 => Verdict::Fail,
+            _ => Verdict::Pass,
+        };
+        let last = Some(Quantile::Finite(Duration::from_millis(5)));
+        let cool_down = CoolDown { took: Duration::from_secs(1), calls: 5, last, recovered: true };
+        saved.probes.push(Made::new(probe, Some(verdict), cool_down, &run).unwrap());
+    }
+    saved
 }
 
 /// A run in which nothing was due.

@@ -5,8 +5,10 @@
 //! outlives the process is a [`SavedRun`]; what is shown while the run goes on is a [`progress::line`].
 
 mod assessment;
+mod capacity;
 mod comparable;
 mod comparison;
+mod curve;
 mod failures;
 mod figures;
 #[cfg(test)]
@@ -24,8 +26,10 @@ mod text;
 use std::fmt;
 
 pub use assessment::{Assessment, Grade};
+pub use capacity::{Made, Saved, SavedCapacity};
 pub use comparable::{Differences, differences, unfit};
 pub use comparison::{Compared, Named, NotComparable, markdown as comparison_markdown};
+pub use curve::{CapacityReport, Point};
 pub use failures::{End, FailureKind, FailureRow};
 pub use figures::{Distribution, MEASURES, Overall, Row, Times};
 pub use forecast::{Forecast, Resources};

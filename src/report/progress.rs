@@ -6,9 +6,11 @@
 
 use std::time::Duration;
 
-use super::humane::{count, quantile, rate};
-use crate::measure::{Cell, Quantile, Scope, Sparse, Summary, nearest_rank};
+use super::humane::{count, percent, quantile, rate};
+use crate::measure::{Cell, Phase, Quantile, Scope, Sparse, Summary, nearest_rank};
 use crate::time::{Moment, humane_duration};
+use crate::verdict::Verdict;
+use crate::verdict::search::{Probe, Purpose};
 
 /// How far back the line looks.
 const RECENT: Duration = Duration::from_secs(5);
@@ -43,6 +45,18 @@ pub fn line(summary: &Summary, now: Moment, goal: Goal, width: usize) -> String 
     parts.push(format!("{} in flight", count(summary.gauges.in_flight)));
     parts.push(format!("{} waiting", count(summary.gauges.waiting)));
     fitting(&parts, width)
+}
+
+/// One line about a probe that was made: what was tried, and what came of it.
+pub fn trial(number: u64, probe: Probe, verdict: Option<Verdict>, summary: &Summary) -> String {
+    let measured = summary.tally(Scope::Total, Some(Phase::Measure));
+    let p95 =
+        measured.quantile(0.95).map_or_else(|| "nothing ended".to_owned(), |p95| format!("p95 {}", quantile(p95)));
+    let what = if probe.purpose == Purpose::Hold { "hold" } else { "probe" };
+    let verdict = verdict.map_or_else(|| "broken off".to_owned(), |verdict| verdict.to_string());
+    let (rate, duration) = (rate(probe.rate.get()), humane_duration(probe.duration));
+    let not_ok = measured.error_rate().map_or_else(String::new, |share| format!("   {} not ok", percent(share)));
+    format!("{what} {number:>2}   {rate:>9} for {duration}   {verdict:<12}   {p95}{not_ok}")
 }
 
 /// As many parts as fit, with room between them. Every part is made of characters of one column.
@@ -156,6 +170,17 @@ mod tests {
     fn before_the_first_second_is_over_there_are_no_rates() {
         let text = line(&Summary::default(), at(400), FIFTEEN, 120);
         assert_eq!(text, "400 ms of 15.0 s   0 failed   0 in flight   0 waiting");
+    }
+
+    #[test]
+    fn a_probe_is_one_line() {
+        let rate = crate::time::Rate::per_second(171.5).unwrap();
+        let probe = Probe { purpose: Purpose::Narrow, rate, duration: Duration::from_secs(15) };
+        let text = trial(7, probe, Some(Verdict::Pass), &fixtures::ok().summary);
+        insta::assert_snapshot!(text, @"probe  7     171.5/s for 15.0 s   PASS           p95 15.3 ms   0 % not ok");
+        let hold = Probe { purpose: Purpose::Hold, ..probe };
+        let text = trial(12, hold, None, &Summary::default());
+        insta::assert_snapshot!(text, @"hold 12     171.5/s for 15.0 s   broken off     nothing ended");
     }
 
     proptest! {

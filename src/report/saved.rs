@@ -170,23 +170,7 @@ impl SavedRun {
     ///
     /// A text that is no saved run, was cut, is of a newer version, or has contents that no run has.
     pub fn from_json(text: &[u8]) -> Result<Self, SavedRunError> {
-        if text.iter().all(u8::is_ascii_whitespace) {
-            return Err(SavedRunError::Empty);
-        }
-        let header: Header<'_> = serde_json::from_slice(text).map_err(|error| unreadable(&error))?;
-        if header.format.and_then(|raw| serde_json::from_str::<&str>(raw.get()).ok()) != Some(FORMAT) {
-            return Err(SavedRunError::OtherFormat);
-        }
-        for (part, raw, most) in [("plan", header.plan, LONGEST_PLAN), ("server", header.server, LONGEST_SERVER)] {
-            if raw.is_some_and(|raw| raw.get().len() > most) {
-                return Err(damaged(format!("its {part} is longer than {most} bytes")));
-            }
-        }
-        match header.version.and_then(|raw| raw.get().parse().ok()) {
-            Some(VERSION) => {}
-            Some(newer) if newer > VERSION => return Err(SavedRunError::Newer(newer)),
-            _ => return Err(damaged("its version is not known")),
-        }
+        check_header(text, FORMAT, VERSION)?;
         let run: Self = serde_json::from_slice(text).map_err(|error| damaged(error.to_string()))?;
         run.check()?;
         Ok(run)
@@ -264,7 +248,28 @@ impl SavedRun {
     }
 }
 
-fn damaged(why: impl Into<String>) -> SavedRunError {
+/// Whether a text is of this format, and of a version up to this one.
+pub(super) fn check_header(text: &[u8], format: &str, version: u64) -> Result<(), SavedRunError> {
+    if text.iter().all(u8::is_ascii_whitespace) {
+        return Err(SavedRunError::Empty);
+    }
+    let header: Header<'_> = serde_json::from_slice(text).map_err(|error| unreadable(&error))?;
+    if header.format.and_then(|raw| serde_json::from_str::<&str>(raw.get()).ok()) != Some(format) {
+        return Err(SavedRunError::OtherFormat);
+    }
+    for (part, raw, most) in [("plan", header.plan, LONGEST_PLAN), ("server", header.server, LONGEST_SERVER)] {
+        if raw.is_some_and(|raw| raw.get().len() > most) {
+            return Err(damaged(format!("its {part} is longer than {most} bytes")));
+        }
+    }
+    match header.version.and_then(|raw| raw.get().parse().ok()) {
+        Some(known) if (1..=version).contains(&known) => Ok(()),
+        Some(newer) if newer > version => Err(SavedRunError::Newer(newer)),
+        _ => Err(damaged("its version is not known")),
+    }
+}
+
+pub(super) fn damaged(why: impl Into<String>) -> SavedRunError {
     SavedRunError::Damaged { why: why.into() }
 }
 

@@ -106,6 +106,27 @@ impl ResponseTime {
     }
 }
 
+/// One queue for all calls of the server, which serves them one at a time in the order in which they came, each for this
+/// long: 5 ms make 200 calls a second the most that it can do. Written `5ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceTime(Duration);
+
+impl ServiceTime {
+    /// When a call is done that came at `arrived`, where those before it are done at `free`.
+    pub fn done(self, arrived: Duration, free: Duration) -> Duration {
+        arrived.max(free).saturating_add(self.0)
+    }
+}
+
+impl FromStr for ServiceTime {
+    type Err = FaultError;
+
+    fn from_str(text: &str) -> Result<Self, FaultError> {
+        let time = parse_duration(text.trim())?.min(SLOWEST);
+        if time.is_zero() { Err(FaultError::ServiceTime(text.to_owned())) } else { Ok(Self(time)) }
+    }
+}
+
 /// A periodic standstill of the whole server: it is frozen during the *last* `length` of every `period`, counted from
 /// when it began, so that a server is never born frozen. Written `500ms/5s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +190,8 @@ pub struct Fate {
 pub struct Faults {
     /// Added to every call, also to those that go wrong.
     pub response_time: ResponseTime,
+    /// One queue for all calls, also for those that go wrong.
+    pub service_time: Option<ServiceTime>,
     /// The share of [`Fault::ToolError`].
     pub errors: Share,
     /// The share of [`Fault::HttpError`].
@@ -192,9 +215,12 @@ pub struct Faults {
 impl Faults {
     /// Whether any call may be slowed down or go wrong (a freeze is not a matter of calls).
     pub fn touch_calls(&self) -> bool {
-        self.response_time != ResponseTime::None
-            || self.ledger.any()
-            || self.shares().iter().any(|(_, share)| share.0 > 0.0)
+        self.delay_calls() || self.ledger.any() || self.shares().iter().any(|(_, share)| share.0 > 0.0)
+    }
+
+    /// Whether any call waits before it is done.
+    pub fn delay_calls(&self) -> bool {
+        self.response_time != ResponseTime::None || self.service_time.is_some()
     }
 
     /// Whether the shares of [`Fault`]s leave room for each other.
@@ -249,6 +275,9 @@ pub enum FaultError {
     /// Not a distribution.
     #[error("{0} is not a response time: give 2s, or lognormal(20ms, 0.5) with a sigma from 0 to 5")]
     LogNormal(String),
+    /// Nothing is served in no time.
+    #[error("{0} is not a service time: give one above zero, as in 5ms")]
+    ServiceTime(String),
     /// Not a freeze.
     #[error("{0} is not a freeze: give length/period with the length above zero and the shorter, as in 500ms/5s")]
     Freeze(String),
@@ -314,6 +343,24 @@ mod tests {
         assert!((times[10_000] / 0.020 - 1.0).abs() < 0.02, "{}", times[10_000]);
         // The 99th percentile of a lognormal is median · exp(2.326 · sigma).
         assert!((times[19_800] / (0.020 * 1.163_f64.exp()) - 1.0).abs() < 0.06, "{}", times[19_800]);
+    }
+
+    #[test]
+    fn one_queue_serves_one_call_at_a_time_in_the_order_in_which_they_came() {
+        let service: ServiceTime = "5ms".parse().unwrap();
+        let mut free = Duration::ZERO;
+        let done = [0, 1, 2, 20, 21].map(|arrived| {
+            free = service.done(Duration::from_millis(arrived), free);
+            free.as_millis()
+        });
+        assert_eq!(done, [5, 10, 15, 25, 30]);
+        let queue = Faults { service_time: Some(service), ..Faults::default() };
+        assert!(queue.touch_calls() && queue.delay_calls() && !shares().delay_calls());
+        assert_eq!(
+            "0s".parse::<ServiceTime>().unwrap_err().to_string(),
+            "0s is not a service time: give one above zero, as in 5ms"
+        );
+        assert!("soon".parse::<ServiceTime>().is_err());
     }
 
     #[test]

@@ -4,8 +4,9 @@
 //! passes the other faults on to the tools in the request's extensions.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
@@ -18,7 +19,7 @@ use serde_json::Value;
 use super::Replies;
 use super::alarm::Alarm;
 use super::clock::Clock;
-use super::fault::{Fault, Faults, ResponseTime};
+use super::fault::{Fault, Faults};
 use super::ledger::Visit;
 use super::slip::Slips;
 use super::socket::Cut;
@@ -53,12 +54,22 @@ pub(super) struct Injector {
     clock: Clock,
     alarm: Option<Alarm>,
     calls: AtomicU64,
+    /// When the queue has served all that came so far, where there is one.
+    free: Mutex<Duration>,
 }
 
 impl Injector {
     pub(super) fn new(faults: Faults, seed: u64, replies: Replies, clock: Clock) -> Self {
-        let alarm = (faults.response_time != ResponseTime::None).then(|| Alarm::start(clock));
-        Self { faults, seed, replies, clock, alarm, calls: AtomicU64::new(0) }
+        let alarm = faults.delay_calls().then(|| Alarm::start(clock));
+        Self { faults, seed, replies, clock, alarm, calls: AtomicU64::new(0), free: Mutex::new(Duration::ZERO) }
+    }
+
+    /// When a call that came at `arrived` has been served; it keeps its place in the queue also where its client goes away.
+    fn served(&self, arrived: Duration) -> Duration {
+        let Some(service) = self.faults.service_time else { return arrived };
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        *free = service.done(arrived, *free);
+        *free
     }
 
     fn malformed(&self) -> Response {
@@ -95,7 +106,7 @@ pub(super) async fn inject(
     if is_call {
         let fate = injector.faults.fate(injector.seed, injector.calls.fetch_add(1, Ordering::Relaxed));
         if let Some(alarm) = &injector.alarm {
-            alarm.wait_until(arrived + fate.delay).await;
+            alarm.wait_until(injector.served(arrived) + fate.delay).await;
         }
         match fate.fault {
             Some(Fault::HttpError) => {

@@ -351,6 +351,31 @@ async fn the_added_response_time_is_waited_out() {
 }
 
 #[tokio::test]
+async fn one_queue_serves_the_calls_of_all_connections_one_after_the_other() {
+    let faults = Faults { service_time: Some("30ms".parse().unwrap()), ..Faults::default() };
+    let server = served(with_faults(faults)).await;
+    let address = server.listening.address;
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        clients.push(Client::initialized(address, REVISIONS[0]).await);
+    }
+    let began = server.listening.began;
+    let asked = began.elapsed();
+    let mut calls = tokio::task::JoinSet::new();
+    for (place, mut client) in clients.into_iter().enumerate() {
+        calls.spawn(async move {
+            client.call("create_payment", an_order(&place.to_string())).await;
+            began.elapsed()
+        });
+    }
+    let mut answered = calls.join_all().await;
+    answered.sort();
+    for (place, answered) in answered.into_iter().enumerate() {
+        assert!(answered >= asked + Duration::from_millis(30) * (place as u32 + 1), "{place}: {answered:?}");
+    }
+}
+
+#[tokio::test]
 async fn while_frozen_no_answer_leaves_on_any_connection() {
     let freeze = fault::Freeze::new(Duration::from_millis(300), Duration::from_millis(400)).unwrap();
     let server = served(with_faults(Faults { freeze: Some(freeze), ..Faults::default() })).await;

@@ -20,6 +20,7 @@ mod looked;
 mod missing;
 mod objective;
 mod promises;
+pub mod search;
 #[cfg(test)]
 mod stalled;
 mod steady;

@@ -176,6 +176,15 @@ impl Objective {
         self
     }
 
+    /// The same promise of another rate, where it promises a rate.
+    #[must_use]
+    pub fn reaching(self, rate: Rate) -> Self {
+        match self.bound {
+            Bound::Rate(_) => Self { bound: Bound::Rate(rate), ..self },
+            Bound::Time(_) | Bound::Share(_) => self,
+        }
+    }
+
     /// Finds its scope among the plan's names. Where an operation and a flow share a name, the operation is meant.
     ///
     /// # Errors

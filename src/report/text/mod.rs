@@ -1,5 +1,6 @@
 //! The report as text: 80 columns, the verdict first, then what it rests on.
 
+mod capacity;
 mod comparison;
 mod forecast;
 mod health;
