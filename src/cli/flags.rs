@@ -35,7 +35,7 @@ pub(super) struct RunArgs {
     /// Look each second at what this process of this machine uses: the target's CPU, memory, descriptors, threads.
     #[arg(long, value_name = "PID", conflicts_with = "server_metrics", help_heading = "Results")]
     server_pid: Option<u32>,
-    /// The same from the target's own Prometheus metrics: http://localhost:8000/metrics.
+    /// The same from the Prometheus metrics of the target at this URL.
     #[arg(long, value_name = "URL", value_parser = parse_metrics_url, help_heading = "Results")]
     server_metrics: Option<http::Uri>,
     /// Shake hands, print what the run would take and whether it suffices, and end: no tool is called.

@@ -3,12 +3,10 @@
 //! The `/metrics` page, its reference page and the checks of dashboards and rules are all made from [`METRICS`]; so nothing
 //! can be declared that is never counted, and nothing shown that does not exist.
 
-use std::time::Duration;
+use super::families::{Points, View};
 
-use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
-
-use super::reading::{Counts, Identity, Reading, RunState, Times, labels, pacing_by_flow};
-use crate::measure::{Level, Resource};
+use super::reading::{Identity, RunState, labels, pacing_by_flow};
+use crate::measure::Resource;
 use crate::outcome::{Outcome, Probe, Violation};
 
 /// How values of a metric behave.
@@ -35,7 +33,7 @@ pub struct Definition {
     pub labels: &'static [&'static str],
     /// What it means, in a sentence or two.
     pub help: &'static str,
-    read: fn(&View<'_>, &mut Points),
+    pub(super) read: fn(&View<'_>, &mut Points),
 }
 
 const FLOW: &str = "flow";
@@ -390,121 +388,6 @@ pub const PROCESS_METRICS: &[(&str, &str)] = &[
     ("process_threads", "Threads."),
     ("process_virtual_memory_bytes", "Address space reserved."),
 ];
-
-/// What a row of the table is read from.
-struct View<'a> {
-    identity: &'a Identity,
-    flows: Vec<String>,
-    operations: Vec<String>,
-    reading: &'a Reading,
-}
-
-impl<'a> View<'a> {
-    fn new(identity: &'a Identity, reading: &'a Reading) -> Self {
-        Self { identity, flows: labels(&identity.flows), operations: labels(&identity.operations), reading }
-    }
-
-    fn flow(&self, flow: u16) -> String {
-        self.flows.get(usize::from(flow)).cloned().unwrap_or_else(|| flow.to_string())
-    }
-
-    fn operation(&self, operation: u16) -> String {
-        self.operations.get(usize::from(operation)).cloned().unwrap_or_else(|| operation.to_string())
-    }
-}
-
-/// The values of one metric.
-struct Points {
-    kind: Kind,
-    labels: &'static [&'static str],
-    metrics: Vec<Metric>,
-}
-
-impl Points {
-    fn number(&mut self, labels: &[&str], value: f64) {
-        let mut metric = self.metric(labels);
-        if self.kind == Kind::Counter {
-            let mut counter = Counter::default();
-            counter.set_value(value);
-            metric.set_counter(counter);
-        } else {
-            let mut gauge = Gauge::default();
-            gauge.set_value(value);
-            metric.set_gauge(gauge);
-        }
-        self.metrics.push(metric);
-    }
-
-    /// A level of the moment, where it is known; one unit of it is worth `unit`.
-    fn level(&mut self, level: &Level, unit: f64) {
-        if let Some(mean) = level.mean() {
-            self.number(&[], mean * unit);
-        }
-    }
-
-    fn times(&mut self, labels: &[&str], bounds: &[Duration], times: &Times) {
-        let mut metric = self.metric(labels);
-        let mut histogram = Histogram::default();
-        let mut cumulative = 0;
-        let buckets = bounds.iter().zip(&times.buckets).map(|(bound, count)| {
-            cumulative += count;
-            let mut bucket = Bucket::default();
-            bucket.set_upper_bound(bound.as_secs_f64());
-            bucket.set_cumulative_count(cumulative);
-            bucket
-        });
-        histogram.set_bucket(buckets.collect());
-        // The count is also what the bucket +Inf shows.
-        histogram.set_sample_count(times.buckets.iter().sum());
-        histogram.set_sample_sum(times.sum.as_secs_f64());
-        metric.set_histogram(histogram);
-        self.metrics.push(metric);
-    }
-
-    fn per_series(&mut self, view: &View<'_>, count: fn(&Counts) -> u64) {
-        for series in &view.reading.series {
-            let (flow, operation) = (view.flow(series.flow), view.operation(series.operation));
-            self.number(&[&flow, &operation, series.phase.name()], count(&series.counts) as f64);
-        }
-    }
-
-    fn times_per_series(&mut self, view: &View<'_>, bounds: &[Duration], times: fn(&Counts) -> &Times) {
-        for series in &view.reading.series {
-            let (flow, operation) = (view.flow(series.flow), view.operation(series.operation));
-            self.times(&[&flow, &operation, series.phase.name()], bounds, times(&series.counts));
-        }
-    }
-
-    fn metric(&self, values: &[&str]) -> Metric {
-        let pairs = self.labels.iter().zip(values).map(|(name, value)| {
-            let mut pair = LabelPair::default();
-            pair.set_name((*name).to_owned());
-            pair.set_value((*value).to_owned());
-            pair
-        });
-        Metric::from_label(pairs.collect())
-    }
-}
-
-/// All values of one reading, metric by metric; metrics without a value are left out.
-pub(super) fn families(identity: &Identity, reading: &Reading) -> Vec<MetricFamily> {
-    let view = View::new(identity, reading);
-    let family = |definition: &Definition| {
-        let mut points = Points { kind: definition.kind, labels: definition.labels, metrics: Vec::new() };
-        (definition.read)(&view, &mut points);
-        let mut family = MetricFamily::default();
-        family.set_name(definition.name.to_owned());
-        family.set_help(definition.help.to_owned());
-        family.set_field_type(match definition.kind {
-            Kind::Counter => MetricType::COUNTER,
-            Kind::Gauge => MetricType::GAUGE,
-            Kind::Histogram => MetricType::HISTOGRAM,
-        });
-        family.set_metric(points.metrics);
-        family
-    };
-    METRICS.iter().map(family).filter(|family| !family.get_metric().is_empty()).collect()
-}
 
 #[cfg(test)]
 mod tests {

@@ -193,7 +193,7 @@ pub(crate) fn capacity() -> SavedCapacity {
         "objectives = [\"p95 < 50ms\", \"error_rate < 1%\"]\n[target]\nurl = \"http://pay.example.com:8000\"\n\
         [run]\nwarmup = \"1s\"\n[[flow]]\nload = \"20/s for 20s\"",
     );
-    let (probe, longest, hold) = (Duration::from_secs(15), Duration::from_secs(60), Duration::from_secs(60));
+    let (probe, longest, hold) = (Duration::from_secs(15), Duration::from_mins(1), Duration::from_mins(1));
     let (from, to) = (per_second(20.0), Rate::FASTEST_LOAD);
     let mut saved = SavedCapacity {
         program: "mcpace 0.1.0".into(),

@@ -67,6 +67,11 @@ impl Record {
     pub(super) fn get(&self, field: FieldId) -> Option<&Kept> {
         self.fields.iter().find(|(name, _)| *name == field).map(|(_, kept)| kept)
     }
+
+    /// The text of that value, or none.
+    pub(super) fn text_of(&self, field: FieldId) -> &str {
+        self.get(field).map(|kept| &*kept.text).unwrap_or_default()
+    }
 }
 
 /// The records of one lane, in a ring for each name by which calls ask for them.

@@ -28,6 +28,7 @@ mod template_tests;
 mod tests;
 mod truth;
 mod wallet;
+mod words;
 
 pub use call::{Call, Choice, ConnectionId, FIRST_CALL_ID, Failure, OperationId, Reply, Stamps, Ties};
 pub use capture::Captures;
@@ -46,6 +47,7 @@ use rand_chacha::rand_core::SeedableRng;
 use crate::arrival::Arrival;
 use crate::outcome::{Outcome, Probe};
 use answer::Answer;
+use capture::Record;
 use dice::Dice;
 use generate::Source;
 use keys::Story;
@@ -256,7 +258,7 @@ impl Workload {
             (Outcome::Ok, _) => Self::read(compiled, arrival, call, reply, told, captures),
             (Outcome::ToolError | Outcome::RpcError, Some((name, record))) => {
                 let said = reply.failure.as_ref().map(|failure| failure.example.clone()).unwrap_or_default();
-                if !truth::says_missing(&said) {
+                if !words::say_missing(&said, record.text_of(name)) {
                     return Lesson::default();
                 }
                 let scene = Scene { arrival, call, reply };
@@ -280,6 +282,7 @@ impl Workload {
     ) -> Lesson {
         let scene = Scene { arrival, call, reply };
         let asked = compiled.needs.filter(|_| compiled.must_find).zip(call.ties.record.as_ref());
+        let asked = asked.map(|((name, _), record)| (name, record));
         let answer = Answer::parse(&reply.result);
         let probe = call.ties.stake.as_deref().map(|stake| {
             *told = compiled.promises.told(&answer);
@@ -292,7 +295,7 @@ impl Workload {
             return Lesson::default();
         }
         let said_missing = |words: &str, captures: &mut Captures| {
-            let ((name, _), record) = asked?;
+            let (name, record) = asked?;
             Some(truth::missed(name, record, scene, words, captures))
         };
         let wrong = match compiled.check(&answer, call) {
@@ -300,16 +303,21 @@ impl Workload {
                 said_missing(&String::from_utf8_lossy(&reply.result), captures)
             }
             Ok(fields) => {
-                // What a probe found again is kept already.
-                if !matches!(probe, Some(Some(Probe::Later))) {
+                // What a probe found again is kept already, and what was refused is no payment that must be found.
+                let is_new = compiled.is_asked_for() && !matches!(probe, Some(Some(Probe::Later)));
+                if is_new && truth::standing(&answer) != Standing::Refused {
                     compiled.keep(fields, reply, captures);
                 }
                 None
             }
-            Err(mismatch) => match truth::words_of_missing(&mismatch, reply).filter(|_| asked.is_some()) {
-                Some(words) => said_missing(&words, captures),
-                None => Some(truth::mismatched(mismatch, scene)),
-            },
+            Err(mismatch) => {
+                let words =
+                    |(name, record): (_, &Rc<Record>)| truth::words_of_missing(&mismatch, reply, record.text_of(name));
+                match asked.and_then(words) {
+                    Some(words) => said_missing(&words, captures),
+                    None => Some(truth::mismatched(mismatch, scene)),
+                }
+            }
         };
         let read = asked.and_then(|_| scene.read(wrong.is_some()));
         let finding = match wrong {

@@ -190,6 +190,11 @@ impl Compiled {
         self.captures.is_empty() && self.expectations.is_empty()
     }
 
+    /// Whether any call asks for what its answers make known.
+    pub(super) const fn is_asked_for(&self) -> bool {
+        !self.makes.is_empty()
+    }
+
     /// The record that a call takes, where it needs one.
     pub(super) fn record(
         &self,
@@ -241,9 +246,6 @@ impl Compiled {
 
     /// Keeps what an ok answer gave, under each name that some call asks for.
     pub(super) fn keep(&self, fields: Vec<(FieldId, Kept)>, reply: &Reply, captures: &mut Captures) {
-        if self.makes.is_empty() {
-            return;
-        }
         let (done, connection) = (reply.stamps.done, reply.connection);
         let record = Rc::new(Record { fields, done, connection, ..Record::default() });
         for name in &self.makes {

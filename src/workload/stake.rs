@@ -6,9 +6,9 @@ use std::rc::Rc;
 use super::capture::Captures;
 use super::keys::Story;
 use super::promise::Told;
-use super::truth::{self, Finding, Lesson, Scene, Standing};
+use super::truth::{Finding, Lesson, Scene, Standing};
 use super::wallet::{Account, Amount, Level, written};
-use super::{Call, Failure, Reply};
+use super::{Call, Failure, Reply, words};
 use crate::arrival::Arrival;
 use crate::outcome::{Outcome, Probe, Violation};
 
@@ -90,9 +90,9 @@ fn end_of(reply: &Reply, told: &Told) -> End {
         Outcome::HttpError => status(reply).is_some_and(|code| ["400", "409", "422", "423", "425"].contains(&code)),
         _ => false,
     };
-    let words = reply.failure.as_deref().map_or("", |failure| &*failure.example);
+    let said = reply.failure.as_deref().map_or("", |failure| &*failure.example);
     match is_refusal {
-        true if truth::says_known(words) => End::Known(truth::says_done(words)),
+        true if words::say_known(said) => End::Known(words::say_done(said)),
         true => End::Refused,
         false => End::Unknown,
     }
@@ -274,11 +274,15 @@ impl Key {
                 wrong(reply, "another body under a used key was accepted", &said);
                 (Probed::Broken, Some(finding))
             }
-            End::Refused | End::Known(_) => {
+            End::Known(_) => {
                 fine(reply);
                 (Probed::Kept, None)
             }
-            End::Unsent | End::Unknown => (Probed::Unclear, None),
+            End::Refused if told.standing == Standing::Refused || is_about_the_body(reply) => {
+                fine(reply);
+                (Probed::Kept, None)
+            }
+            End::Refused | End::Unsent | End::Unknown => (Probed::Unclear, None),
         };
         lesson.probe = Some((Probe::Altered, probed));
         finding
@@ -302,6 +306,12 @@ impl Key {
         wrong(reply, "two payments under one key", &said);
         Some(finding)
     }
+}
+
+/// Whether an error is one about the key or about another body under it.
+fn is_about_the_body(reply: &Reply) -> bool {
+    let said = reply.failure.as_deref().map_or("", |failure| &*failure.example);
+    status(reply).is_some_and(|code| ["409", "422"].contains(&code)) || words::are_about_the_body(said)
 }
 
 fn text_of(reply: &Reply) -> String {

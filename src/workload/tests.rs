@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 
-use super::capture::Record;
 use super::*;
 use crate::arrival::FlowId;
 use crate::outcome::Violation;
@@ -231,4 +230,21 @@ fn a_verify_with_another_amount_or_currency_than_was_acknowledged_is_wrong() {
     }
     let other = Ok(r#"{"structuredContent":{"payment_id":"p2","status":"completed"}}"#);
     assert_eq!(kinds(&Scene::new().verify(1250, 2, other).1), [(Violation::WrongPayment, 1)]);
+}
+
+#[test]
+fn a_create_that_was_refused_is_no_write_that_must_be_found() {
+    for (status, is_kept) in [("completed", true), ("processed", true), ("pending", true), ("declined", false)] {
+        let mut workload = workload("run");
+        let mut captures = workload.captures();
+        let sequence = of(&mut workload, 0);
+        let (_, call) = make(&mut workload, &arrival(sequence), &mut captures);
+        let body =
+            format!(r#"{{"structuredContent":{{"status":"success","payment":{{"id":"p1","status":"{status}"}}}}}}"#);
+        let mut answer = reply(&body);
+        workload.learn(&arrival(sequence), &call, &mut answer, &mut captures);
+        assert_eq!(answer.outcome, Outcome::Ok);
+        let name = workload.operations[1].needs.unwrap().0;
+        assert_eq!(!captures.is_empty(name), is_kept, "{status}");
+    }
 }

@@ -9,7 +9,7 @@ use super::capture::{Captures, FieldId, Missed, Record, Sight};
 use super::expect::Mismatch;
 use super::pointer::Pointers;
 use super::stake::{Probed, Resolved};
-use super::{Call, ConnectionId, Failure, Reply};
+use super::{Call, ConnectionId, Failure, Reply, words};
 use crate::arrival::Arrival;
 use crate::outcome::{Outcome, Probe, Violation};
 use crate::time::Moment;
@@ -18,11 +18,16 @@ use crate::time::Moment;
 pub(super) const SECOND_LOOK: Duration = Duration::from_secs(1);
 /// So much of what was sent and said is kept as evidence, in characters.
 const EVIDENCE_CHARS: usize = 400;
-/// Where answers say what has become of something.
-static STATUS: LazyLock<Pointers> = LazyLock::new(|| {
-    let known = Pointers::parse("/status|/payment/status|/state|/payment/state|/error/code|/error");
-    known.expect("these are pointers")
-});
+/// Where answers say what has become of something. An envelope's own status comes after that of what is in it.
+static STATUS: LazyLock<Pointers> = LazyLock::new(|| known("/payment/status|/status|/payment/state|/state"));
+/// Where they say it as an error.
+static ERROR: LazyLock<Pointers> = LazyLock::new(|| known("/error/code|/error"));
+/// Where they say, as true or false, whether there is something.
+static IS_THERE: LazyLock<Pointers> = LazyLock::new(|| known("/found|/exists|/payment/found|/payment/exists"));
+
+fn known(pointers: &str) -> Pointers {
+    Pointers::parse(pointers).expect("these are pointers")
+}
 
 /// What a reply teaches beside its outcome.
 #[derive(Debug, Default)]
@@ -135,34 +140,21 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// Whether these words say that something does not exist, and not that something else went wrong.
-pub(super) fn says_missing(words: &str) -> bool {
-    const MISSING: [&str; 14] = [
-        "no payment",
-        "no transaction",
-        "no record",
-        "never made",
-        "not found",
-        "not_found",
-        "notfound",
-        "unknown",
-        "not known",
-        "no such",
-        "does not exist",
-        "doesn't exist",
-        "could not find",
-        "cannot find",
-    ];
-    const OTHERS: [&str; 6] = ["tool", "method", "session", "unknown error", "unknown exception", "host"];
-    let words = words.to_ascii_lowercase();
-    MISSING.iter().any(|phrase| words.contains(phrase)) && !OTHERS.iter().any(|phrase| words.contains(phrase))
-}
-
 /// Whether an answer that is ok on the wire says by its status that what it was asked for does not exist.
 pub(super) fn is_missing(answer: &Answer<'_>) -> bool {
-    let Some(status) = answer.value(&STATUS) else { return false };
-    let letters: String = status.text.chars().filter(char::is_ascii_alphabetic).collect();
-    ["notfound", "nonexistent", "doesnotexist"].contains(&letters.to_ascii_lowercase().as_str())
+    const MISSING: [&str; 3] = ["notfound", "nonexistent", "doesnotexist"];
+    let letters = |pointers| {
+        let text = answer.value(pointers)?.text;
+        Some(text.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase())
+    };
+    if answer.flag(&IS_THERE) == Some(false) {
+        return true;
+    }
+    // No error is named "none", too.
+    match letters(&STATUS) {
+        Some(status) => MISSING.iter().chain(&["unknown", "missing", "none"]).any(|word| *word == status),
+        None => letters(&ERROR).is_some_and(|error| MISSING.contains(&&*error)),
+    }
 }
 
 /// What has become of a deed, by the status that an answer names.
@@ -179,50 +171,55 @@ pub(super) enum Standing {
 
 /// What an answer that is ok on the wire says by its status.
 pub(super) fn standing(answer: &Answer<'_>) -> Standing {
-    const REFUSED: [&str; 9] =
-        ["reject", "declin", "fail", "error", "conflict", "duplicate", "invalid", "refuse", "cancel"];
-    const PENDING: [&str; 7] = ["pend", "process", "progress", "queue", "accepted", "created", "initiated"];
-    let Some(status) = answer.value(&STATUS) else { return Standing::Done };
-    let mut status = status.text;
-    status.make_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| status.contains(word));
+    const REFUSED: [&str; 10] =
+        ["reject", "declin", "fail", "error", "conflict", "duplicate", "invalid", "refuse", "cancel", "denied"];
+    const PENDING: [&str; 11] = [
+        "pending",
+        "processing",
+        "process",
+        "inprocess",
+        "progress",
+        "inprogress",
+        "queued",
+        "accepted",
+        "created",
+        "initiated",
+        "submitted",
+    ];
+    let Some(status) = answer.value(&STATUS).or_else(|| answer.value(&ERROR)) else { return Standing::Done };
+    let words = words_of_status(&status.text);
+    let mut words = words.split_ascii_whitespace();
     match () {
-        () if says(&REFUSED) => Standing::Refused,
-        () if says(&PENDING) => Standing::Pending,
+        () if words.clone().any(|word| REFUSED.iter().any(|stem| word.starts_with(stem))) => Standing::Refused,
+        () if words.any(|word| PENDING.contains(&word)) => Standing::Pending,
         () => Standing::Done,
     }
 }
 
-/// Whether these words say that a call under the same key is under way or was done.
-pub(super) fn says_known(words: &str) -> bool {
-    const KNOWN: [&str; 11] = [
-        "idempoten",
-        "in progress",
-        "in_progress",
-        "being processed",
-        "conflict",
-        "concurrent",
-        "duplicate",
-        "already",
-        "was used",
-        "reused",
-        "http 409",
-    ];
-    let words = words.to_ascii_lowercase();
-    KNOWN.iter().any(|phrase| words.contains(phrase))
-}
-
-/// Whether such words say that it was done, and not that it is still under way.
-pub(super) fn says_done(words: &str) -> bool {
-    let words = words.to_ascii_lowercase();
-    let has = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
-    has(&["already", "duplicate", "was used", "reused"]) && !has(&["progress", "processing", "processed by", "pending"])
+/// The words of `IN_PROCESS`, `in-process` or `inProcess`, in small letters and between blanks.
+fn words_of_status(status: &str) -> String {
+    let mut words = String::with_capacity(status.len() + 4);
+    let mut was_small = false;
+    for letter in status.chars() {
+        if !letter.is_alphanumeric() || (was_small && letter.is_uppercase()) {
+            words.push(' ');
+        }
+        if letter.is_alphanumeric() {
+            words.push(letter.to_ascii_lowercase());
+        }
+        was_small = letter.is_lowercase();
+    }
+    words
 }
 
 /// The words of an answer whose expectations were not met, where they say that there is nothing.
-pub(super) fn words_of_missing<'a>(mismatch: &Mismatch, reply: &'a Reply) -> Option<std::borrow::Cow<'a, str>> {
+pub(super) fn words_of_missing<'a>(
+    mismatch: &Mismatch,
+    reply: &'a Reply,
+    asked: &str,
+) -> Option<std::borrow::Cow<'a, str>> {
     let words = String::from_utf8_lossy(&reply.result);
-    (mismatch.is_missing && says_missing(&words)).then_some(words)
+    (mismatch.is_missing && words::say_missing(&words, asked)).then_some(words)
 }
 
 /// A read missed what was acknowledged: the outcome is a wrong answer, and what that was is known now or after a second look.
@@ -233,7 +230,7 @@ pub(super) fn missed(
     said: &str,
     captures: &mut Captures,
 ) -> (Failure, Option<Finding>) {
-    let value = record.get(name).map(|kept| &*kept.text).unwrap_or_default();
+    let value = record.text_of(name);
     let evidence = Box::new(scene.evidence(&format!("what was acknowledged as {value}"), said));
     let failure = Failure { group: "an acknowledged write is said not to exist".to_owned(), example: cut(said) };
     let age = evidence.age.unwrap_or_default();
@@ -305,36 +302,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_that_say_that_a_payment_is_not_there_are_told_from_other_errors() {
-        for words in [
-            "Payment pay_1 not found",
-            "payment pay_1 is not known: it was never made here, or is too old",
-            "No such payment: pay_1",
-            "no payment pay_1 is known: it was never made here, or is too old",
-            "Unknown payment_id",
-            "payment 7 does not exist",
-        ] {
-            assert!(says_missing(words), "{words}");
-        }
-        for words in [
-            "the bank did not answer",
-            "Unknown tool: verify",
-            "Method not found",
-            "unknown error",
-            "session not found",
-            "",
-        ] {
-            assert!(!says_missing(words), "{words}");
-        }
-    }
-
-    #[test]
     fn a_status_may_say_it_too() {
         let says = |result: &str| is_missing(&Answer::parse(result.as_bytes()));
         assert!(says(r#"{"structuredContent":{"payment_id":"p","status":"NOT_FOUND"}}"#));
         assert!(says(r#"{"content":[{"type":"text","text":"{\"error\":{\"code\":\"not-found\"}}"}]}"#));
         assert!(!says(r#"{"structuredContent":{"payment_id":"p","status":"pending"}}"#));
         assert!(!says(r#"{"structuredContent":{"payment_id":"p"}}"#));
+    }
+
+    #[test]
+    fn an_answer_without_what_was_asked_for_may_say_so_in_one_word_or_a_flag() {
+        let says = |body: &str| is_missing(&Answer::parse(format!(r#"{{"structuredContent":{body}}}"#).as_bytes()));
+        for body in [
+            r#"{"status":"unknown"}"#,
+            r#"{"status":"MISSING"}"#,
+            r#"{"payment":{"status":"none"}}"#,
+            r#"{"found":false}"#,
+            r#"{"status":"ok","exists":false}"#,
+        ] {
+            assert!(says(body), "{body}");
+        }
+        for body in
+            [r#"{"found":true}"#, r#"{"exists":"no"}"#, r#"{"error":"none"}"#, r#"{"status":"ok","error":"none"}"#]
+        {
+            assert!(!says(body), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_read_by_its_words_and_that_of_the_payment_before_that_of_the_envelope() {
+        let of = |body: &str| standing(&Answer::parse(format!(r#"{{"structuredContent":{body}}}"#).as_bytes()));
+        for (body, expected) in [
+            (r#"{"status":"processed"}"#, Standing::Done),
+            (r#"{"status":"processing"}"#, Standing::Pending),
+            (r#"{"status":"IN_PROCESS"}"#, Standing::Pending),
+            (r#"{"status":"inProgress"}"#, Standing::Pending),
+            (r#"{"status":"pending"}"#, Standing::Pending),
+            (r#"{"status":"paymentDeclined"}"#, Standing::Refused),
+            (r#"{"status":"payment-failed"}"#, Standing::Refused),
+            (r#"{"status":"success","payment":{"status":"declined"}}"#, Standing::Refused),
+            (r#"{"status":"completed"}"#, Standing::Done),
+            (r#"{"error":"conflict"}"#, Standing::Refused),
+            ("{}", Standing::Done),
+        ] {
+            assert_eq!(of(body), expected, "{body}");
+        }
     }
 
     #[test]

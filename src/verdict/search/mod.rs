@@ -253,7 +253,7 @@ mod tests {
             resolution: 0.03,
             probe: Duration::from_secs(10),
             longest: Duration::from_secs(40),
-            hold: Duration::from_secs(60),
+            hold: Duration::from_mins(1),
         }
     }
 
@@ -370,8 +370,8 @@ mod tests {
         });
         let holds: Vec<_> = trials.iter().filter(|trial| trial.probe.purpose == Purpose::Hold).copied().collect();
         assert_eq!(told(&holds), "h170x60:FAI h165x60:FAI h156x60:FAI h139x60:PAS h147x60:PAS h151x60:FAI");
-        let lowest = holds.iter().filter(|hold| hold.verdict == Verdict::Fail).map(|hold| hold.probe.rate);
-        assert_eq!(end.limit.map(|limit| limit.rate), lowest.last());
+        let mut lowest = holds.iter().filter(|hold| hold.verdict == Verdict::Fail).map(|hold| hold.probe.rate);
+        assert_eq!(end.limit.map(|limit| limit.rate), lowest.next_back());
         let (trials, end) = searched(search(), |probe, _| match probe.purpose {
             Purpose::Hold => Verdict::Fail,
             _ => up_to(171.0)(probe, 0),

@@ -120,7 +120,7 @@ fn theory_and_simulation_agree_on_how_long_calls_wait() {
     assert!((waits_at_most(0.999_999_999, 0.5, 1.0) - 0.5 * 0.5_f64.exp()).abs() < 1e-8);
     let service = Duration::from_millis(5);
     for (rate, bound) in [(100.0, 0.012), (130.0, 0.020), (160.0, 0.040)] {
-        let duration = Duration::from_secs(3000);
+        let duration = Duration::from_mins(50);
         let rate_of = crate::time::Rate::per_second(rate).unwrap();
         let probe = Probe { purpose: super::Purpose::Hold, rate: rate_of, duration };
         let summary = Queue::new(service, Duration::from_secs(30)).probed(&probe, 11);

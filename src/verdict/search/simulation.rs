@@ -14,9 +14,9 @@ fn search() -> Search {
         from: Rate::per_second(10.0).unwrap(),
         to: Rate::FASTEST_LOAD,
         resolution: 0.01,
-        probe: Duration::from_secs(60),
-        longest: Duration::from_secs(480),
-        hold: Duration::from_secs(480),
+        probe: Duration::from_mins(1),
+        longest: Duration::from_mins(8),
+        hold: Duration::from_mins(8),
     }
 }
 
@@ -94,7 +94,7 @@ fn without_a_cool_down_the_backlog_of_one_probe_poisons_the_next() {
         let mut queue = Queue::new(SERVICE, Duration::from_millis(100));
         queue.probed(&at(1000.0), 1);
         if cool {
-            assert!(queue.cooled_down().took > Duration::from_secs(60));
+            assert!(queue.cooled_down().took > Duration::from_mins(1));
         }
         let objectives = promised(&["error_rate < 5%"], &at(100.0));
         judge(&queue.probed(&at(100.0), 2), &objectives, &terms()).verdict()

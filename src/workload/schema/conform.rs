@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::document::Document;
 use super::effort;
+use super::mend::mended;
 
 /// The most bytes of memory that a compiled pattern takes.
 const MOST_PATTERN: usize = 1 << 20;
@@ -52,6 +53,7 @@ impl Conform {
     /// # Errors
     /// It is no schema, refers to something outside of it, or would take too much work: in words.
     pub(super) fn at(root: &Value, at: &str, formats: bool) -> Result<Self, String> {
+        let root = &*mended(root);
         let document = Document::new(root)?;
         let deepest = effort::depth(&document, document.at(at).unwrap_or(root))?;
         if patterns(root) > MOST_PATTERNS {

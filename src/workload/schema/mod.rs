@@ -14,6 +14,7 @@ mod effort;
 mod format;
 mod kind;
 mod leaf;
+mod mend;
 mod node;
 mod number;
 mod output;
@@ -59,6 +60,7 @@ impl Shape {
     /// # Errors
     /// What cannot be made, with its place in the schema.
     pub(super) fn of(root: &Value, at: &str, as_object: bool) -> Result<Self, String> {
+        let root = &*mend::mended(root);
         let document = Document::new(root)?;
         let schema = document.at(at).ok_or_else(|| format!("it has nothing at {}", shown(at)))?;
         let conform = Conform::at(root, at, true)?;
