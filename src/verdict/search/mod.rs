@@ -387,7 +387,7 @@ mod tests {
         unique.sort_unstable();
         unique.dedup();
         assert_eq!(unique.len(), 1000);
-        assert!(seeds.iter().all(|seed| *seed <= u64::from(u32::MAX)));
+        assert!(seeds.iter().all(|seed| u32::try_from(*seed).is_ok()));
         assert_eq!(seeds[..2], [1_674_306_020, 72_105_175]);
         assert_ne!(seed_of(8, 0), seed_of(7, 0));
     }
