@@ -99,7 +99,7 @@ pub struct Trend {
     /// The mean of the last stretch in which it was seen.
     pub last: f64,
     /// How much it grew in an hour, by least squares over the means of the stretches; `None` where there are fewer than
-    /// [`FEWEST`]: a few seconds say nothing of hours.
+    /// `FEWEST`: a few seconds say nothing of hours.
     pub per_hour: Option<f64>,
 }
 

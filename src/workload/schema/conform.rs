@@ -1,7 +1,7 @@
 //! Whether a value conforms to a JSON Schema: a bounded view of the `jsonschema` crate.
 //!
 //! A schema comes from a server and may be hostile. Nothing is fetched; patterns are matched in linear time and bounded
-//! memory; and a schema that would look at one place of a value more than [`MOST_LOOKS`] times is not used at all.
+//! memory; and a schema that would look at one place of a value more than `MOST_LOOKS` times is not used at all.
 
 use std::fmt;
 
