@@ -97,11 +97,11 @@ pub(super) fn write(run: &SavedRun, path: &Path) -> Result<(), FileError> {
     write_whole(run.to_json(), path)
 }
 
-/// Writes a search as [`write`] does a run.
+/// Writes a search as [`write()`] does a run.
 ///
 /// # Errors
 ///
-/// Those of [`write`].
+/// Those of [`write()`].
 pub(super) fn write_search(search: &SavedCapacity, path: &Path) -> Result<(), FileError> {
     write_whole(search.to_json(), path)
 }
