@@ -177,7 +177,7 @@ mod tests {
         let rate = crate::time::Rate::per_second(171.5).unwrap();
         let probe = Probe { purpose: Purpose::Narrow, rate, duration: Duration::from_secs(15) };
         let text = trial(7, probe, Some(Verdict::Pass), &fixtures::ok().summary);
-        insta::assert_snapshot!(text, @"probe  7     171.5/s for 15.0 s   PASS           p95 15.3 ms   0 % not ok");
+        insta::assert_snapshot!(text, @"probe  7     171.5/s for 15.0 s   PASS           p95 14.9 ms   0 % not ok");
         let hold = Probe { purpose: Purpose::Hold, ..probe };
         let text = trial(12, hold, None, &Summary::default());
         insta::assert_snapshot!(text, @"hold 12     171.5/s for 15.0 s   broken off     nothing ended");
