@@ -152,6 +152,22 @@ mod tests {
     }
 
     #[test]
+    fn an_operation_that_is_no_longer_called_is_not_passed_over() {
+        let mut runs = worse();
+        let plan = runs[1].plan.clone();
+        // Every call is of the first operation.
+        runs[1] = fixtures::run(plan, 120, |n, due| fixtures::Told {
+            flow: 0,
+            operation: 0,
+            fate: fixtures::answer(due, 90, 12_000 + n % 7, crate::outcome::Outcome::Ok),
+            said: None,
+        });
+        let page = compared(&runs, text);
+        assert!(page.starts_with(&"─".repeat(WIDTH)) && page.contains("NOT DECIDED"), "{page}");
+        assert!(page.contains("p95 of verify_payment: - (-); one of the runs saw too little of it"), "{page}");
+    }
+
+    #[test]
     fn what_cannot_be_compared_is_refused_with_every_reason() {
         let runs = [fixtures::failed(), fixtures::ok(), fixtures::ok(), fixtures::flows()];
         let files = ["a.json", "b.json", "c.json", "d.json"];
