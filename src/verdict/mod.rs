@@ -24,7 +24,6 @@ pub mod search;
 #[cfg(test)]
 mod stalled;
 mod steady;
-mod student;
 mod suggest;
 mod sustained;
 mod terms;
