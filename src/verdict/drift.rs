@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::longrun;
 use super::validity::{Remark, Subject};
-use crate::measure::{Cell, Phase, Scope, Stretch, Summary, Timeline};
+use crate::measure::{Cell, Phase, Resource, Scope, Stretch, Summary, Timeline, Usage};
 use crate::statistics::{t_quantile, t_tail};
 use crate::time::{Moment, humane_duration};
 
