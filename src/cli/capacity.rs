@@ -228,9 +228,7 @@ impl Hunt<'_> {
         let file = self.out.filter(|_| self.unwritten.is_none());
         let verdict = results::print_search(&self.saved, file, self.log)?;
         let stopped = self.signals.first();
-        if let Some(exporter) = &self.exporter {
-            exporter.linger(linger, || self.signals.first().is_some());
-        }
+        watch::linger(self.exporter.as_ref(), linger, || self.signals.first().is_some());
         match self.unwritten {
             Some(why) => Err(Failure::new(Exit::Unwritten, anyhow!("failed to {why}"))),
             None => Ok(stopped.unwrap_or_else(|| verdict.into())),
