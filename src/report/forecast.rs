@@ -7,6 +7,7 @@ use super::humane::{count, counted, rate};
 use crate::arrival::{Arrivals, FlowId, Shard};
 use crate::measure::Scope;
 use crate::plan::{Flow, Plan};
+use crate::statistics::{ERROR, Looks};
 use crate::time::{Moment, Rate, humane_duration};
 use crate::verdict::{Bound, Enough, Judging, Objective, pacing_limit};
 
@@ -98,10 +99,13 @@ impl<'a> Forecast<'a> {
             let calls = (peak * bound.as_secs_f64()).min(expected(plan, scope, Moment::ZERO));
             Some(InFlight { objective: objective.clone(), peak, calls })
         };
+        // Looks before the end take their part of the error that PASS may make.
+        let looks = plan.looks();
+        let error = looks.as_ref().and_then(|looks| looks.planned.last.pass).unwrap_or(ERROR);
         let decision = |objective: &Objective| Decision {
             objective: objective.clone(),
             expected: expected(plan, scope(plan, objective), plan.latest_warmup()),
-            enough: Enough::to_decide(objective).filter(|_| plan.judging == Judging::Confident),
+            enough: Enough::to_decide(objective, error).filter(|_| plan.judging == Judging::Confident),
         };
         Self {
             plan,
@@ -117,7 +121,7 @@ impl<'a> Forecast<'a> {
         let late = self.late();
         let in_flight = self.in_flight.iter().filter_map(|each| self.no_room(each));
         let decisions = self.decisions.iter().filter_map(Decision::too_few);
-        late.into_iter().chain(in_flight).chain(self.scarce()).chain(decisions).collect()
+        late.into_iter().chain(in_flight).chain(self.scarce()).chain(decisions).chain(self.no_looks()).collect()
     }
 
     /// A wake-up of the timer's, by quantile.
@@ -155,6 +159,15 @@ impl<'a> Forecast<'a> {
                 humane_duration(limit)
             )
         })
+    }
+
+    fn no_looks(&self) -> Option<String> {
+        let looks = self.plan.looks().filter(|looks| looks.planned.early.is_empty())?;
+        let least = humane_duration(Duration::from_secs_f64(Looks::shortest()));
+        Some(format!(
+            "{} measured are too few to look at before the end: --until-decided and --abort-on-fail take {least}",
+            humane_duration(Duration::from_secs_f64(looks.planned.last.at))
+        ))
     }
 
     fn no_room(&self, InFlight { objective, calls, .. }: &InFlight) -> Option<String> {
@@ -205,9 +218,10 @@ impl Decision {
 
     fn too_few(&self) -> Option<String> {
         let enough = self.enough.filter(|_| self.suffices() == Some(false))?;
-        let calls = counted(self.expected.round() as u64, "call");
+        let expected = self.expected.round() as u64;
+        let (calls, are) = (counted(expected, "call"), if expected == 1 { "is" } else { "are" });
         Some(format!(
-            "{} cannot be met with confidence: {calls} are expected, and even with none bad it takes {}; run longer, or faster",
+            "{} cannot be met with confidence: {calls} {are} expected, and even with none bad it takes {}; run longer, or faster",
             self.objective,
             count(enough.with_none_bad)
         ))

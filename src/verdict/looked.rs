@@ -60,7 +60,7 @@ impl Looked {
         match self.stopped {
             None => Terms::of(judging).at(&self.planned.last),
             Some(Stopped { look, until }) => {
-                let part = Part { until: Some(until), open: Open::Unknown };
+                let part = Part { until: Some(until), ..Part::default() };
                 Terms { part, ..Terms::of(judging).at(&look) }
             }
         }
@@ -77,7 +77,7 @@ impl Looked {
         let look = self.planned.early[number];
         let until = Moment::from_nanos(now.as_nanos().saturating_sub(SETTLING.as_nanos() as u64));
         let standings = |open| {
-            let part = Part { until: Some(until), open };
+            let part = Part { until: Some(until), open, ..Part::default() };
             let terms = Terms { part, ..Terms::default().at(&look).at_a_glance() };
             judge(summary, objectives, &terms).findings.into_iter().map(|finding| finding.standing)
         };

@@ -7,6 +7,7 @@
 pub mod compare;
 #[cfg(test)]
 mod confidence_tests;
+mod down;
 mod drift;
 mod enough;
 mod evidence;

@@ -130,17 +130,18 @@ mod tests {
 
     #[test]
     fn runs_too_short_to_decide_anything() {
-        insta::assert_snapshot!(compared(&[fixtures::ok(), fixtures::ok()], text));
+        insta::assert_snapshot!(compared(&[fixtures::ok(), SavedRun { run_id: "b".into(), ..fixtures::ok() }], text));
     }
 
     #[test]
     fn nothing_is_wider_than_eighty_columns_and_no_name_moves_the_cursor() {
-        let hostile = || {
+        let hostile = |id: &str| {
             let mut run = fixtures::hostile();
+            run.run_id = id.to_owned();
             run.ending = crate::report::Ending::Completed;
             run
         };
-        let pairs = [[hostile(), hostile()], worse()];
+        let pairs = [[hostile("a"), hostile("b")], worse()];
         for page in pairs.iter().map(|runs| compared(runs, text)) {
             let wide = page.lines().find(|line| columns(line) > WIDTH);
             assert_eq!(wide, None, "{page}");

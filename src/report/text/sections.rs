@@ -9,7 +9,7 @@ use super::table::Table;
 use crate::measure::{Quantile, SideKind};
 use crate::plan::Flow;
 use crate::time::humane_duration;
-use crate::verdict::{Finding, Interval, Observed, Standing, Sureness};
+use crate::verdict::{Finding, Interval, Looked, Observed, Standing, Sureness};
 
 /// How many flows are described, and kinds of one failure shown.
 const MOST_FLOWS: usize = 6;
@@ -80,6 +80,10 @@ pub(super) fn objectives(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Resul
     if findings.iter().any(assumed) {
         page.paragraph("  ", &assumption(report))?;
     }
+    let looked = report.saved.looks.as_ref().filter(|looks| !looks.planned.early.is_empty());
+    if let Some(looked) = looked.filter(|_| findings.iter().any(|finding| finding.sureness.is_some())) {
+        page.paragraph("  ", &shared_error(looked))?;
+    }
     Ok(())
 }
 
@@ -106,6 +110,20 @@ fn ends(interval: &Interval) -> String {
         (Some(low), None) => format!("{low} or more"),
         (None, _) => "above every bound".to_owned(),
     }
+}
+
+/// Why an interval may lie within a bound that is still open.
+fn shared_error(looked: &Looked) -> String {
+    let (looks, last) =
+        (looked.planned.early.len(), looked.stopped.map_or(looked.planned.last, |stopped| stopped.look));
+    let sure = |error: Option<f64>| error.map_or_else(|| "no".to_owned(), |error| percent(1.0 - error));
+    format!(
+        "{} before the end share the error of 5 %: the verdicts here took {} confidence for met and {} for missed, more than \
+         the intervals have.",
+        counted(looks as u64, "planned look"),
+        sure(last.pass),
+        sure(Some(last.fail))
+    )
 }
 
 /// What a verdict that rests on nothing bad having been seen rests on.
