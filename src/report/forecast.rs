@@ -7,9 +7,8 @@ use super::humane::{count, counted, rate};
 use crate::arrival::{Arrivals, FlowId, Shard};
 use crate::measure::Scope;
 use crate::plan::{Flow, Plan};
-use crate::statistics::{ERROR, Looks};
 use crate::time::{Moment, Rate, humane_duration};
-use crate::verdict::{Bound, Enough, Judging, Objective, pacing_limit};
+use crate::verdict::{Bound, Enough, Judging, Looked, Objective, pacing_limit};
 
 /// How many of a flow's first starts are told.
 const FIRST: usize = 3;
@@ -101,7 +100,7 @@ impl<'a> Forecast<'a> {
         };
         // Looks before the end take their part of the error that PASS may make.
         let looks = plan.looks();
-        let error = looks.as_ref().and_then(|looks| looks.planned.last.pass).unwrap_or(ERROR);
+        let error = Looked::error_at_the_end(looks.as_ref());
         let decision = |objective: &Objective| Decision {
             objective: objective.clone(),
             expected: expected(plan, scope(plan, objective), plan.latest_warmup()),
@@ -163,7 +162,7 @@ impl<'a> Forecast<'a> {
 
     fn no_looks(&self) -> Option<String> {
         let looks = self.plan.looks().filter(|looks| looks.planned.early.is_empty())?;
-        let least = humane_duration(Duration::from_secs_f64(Looks::shortest()));
+        let least = humane_duration(Looked::shortest());
         Some(format!(
             "{} measured are too few to look at before the end: --until-decided and --abort-on-fail take {least}",
             humane_duration(Duration::from_secs_f64(looks.planned.last.at))

@@ -275,14 +275,14 @@ mod tests {
         let seen = |part: Part| {
             ["error_rate < 50%", "p50 < 1s"].map(|objective| {
                 match Evidence::of(&objective.parse().unwrap(), &tally, part) {
-                    Some(Evidence::Share(share, _)) => share.observed(),
+                    Some(Evidence::Share(share, _)) => (share.observed() * 100.0).round() as u32,
                     other => panic!("{other:?}"),
                 }
             })
         };
-        assert_eq!(seen(Part::default()), [1.0, 0.9]);
+        assert_eq!(seen(Part::default()), [100, 90]);
         let [against, in_favour] = Part { cut_off: true, ..Part::default() }.each_way(&tally);
-        assert_eq!((seen(against), seen(in_favour)), ([0.1, 0.0], [1.0, 0.9]));
+        assert_eq!((seen(against), seen(in_favour)), ([10, 0], [100, 90]));
         assert_eq!(Part::default().each_way(&tally), [Part::default(); 2]);
     }
 

@@ -55,6 +55,16 @@ impl Looked {
         Self { planned: Looks::planned(at_most.as_secs_f64(), passes, ERROR), stopped: None }
     }
 
+    /// The error that PASS may make at the end of a run, where looks before it take their part.
+    pub fn error_at_the_end(looks: Option<&Self>) -> f64 {
+        looks.and_then(|looks| looks.planned.last.pass).unwrap_or(ERROR)
+    }
+
+    /// How long a run is measured at least for one look before its end.
+    pub fn shortest() -> Duration {
+        Duration::from_secs_f64(Looks::shortest())
+    }
+
     /// On which terms the run that has ended is judged.
     pub fn terms(&self, judging: Judging) -> Terms {
         match self.stopped {
