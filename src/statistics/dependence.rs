@@ -11,7 +11,8 @@
 //! be shared. Negative ones are left out: a stall that comes like clockwork gets no credit for its regularity.
 //!
 //! The spread itself is an estimate, the worse the fewer independent stretches there were and the fewer bursts made it:
-//! its degrees of freedom, by Satterthwaite's rule (1946), are `freedom`.
+//! its degrees of freedom, after Satterthwaite (1946), are `freedom`. What independence explains needs no estimate; but how much
+//! it explains is seen in the same few bursts, so it is credited once, where his rule would square it.
 
 /// With fewer effective calls than this, nothing is decided unless nothing bad was seen.
 pub const FEWEST: f64 = 30.0;
@@ -57,7 +58,7 @@ impl Dependence {
         Self {
             variance,
             design_effect: if independent > 0.0 { variance / independent } else { 1.0 },
-            freedom: bursts.min(stretches).max(1.0) / (unexplained * unexplained),
+            freedom: bursts.min(stretches).max(1.0) / unexplained,
             skewness: power(3) / squares.powf(1.5),
         }
     }

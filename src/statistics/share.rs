@@ -2,6 +2,11 @@
 //!
 //! Clopper and Pearson's exact bounds (1934) for an effective number of calls, as Korn and Graubard use them for samples
 //! that come in clusters (1998): calls ÷ design effect, less what an uncertain design effect costs, (z ÷ t)².
+//!
+//! That few calls were bad proves that few are only where they were not few *events*, and few bad calls cannot show how they
+//! hang together: a run that happened to see little of what makes calls bad together saw little of how it does. So the
+//! bound from above counts one pair of calls more that was bad together than there was; a design effect is 1 and twice the
+//! pairs ÷ the bad calls. One more than was seen is what Laplace's rule of succession expects, before anything is known.
 
 use super::beta::{at_least, at_most};
 use super::dependence::{Dependence, FEWEST};
@@ -9,6 +14,8 @@ use super::quantiles::{normal_quantile, t_quantile};
 
 /// The smallest share that is told from none.
 const SMALLEST: f64 = 1e-18;
+/// So many pairs more than were seen are taken to be bad together, where few bad calls speak for a promise.
+const UNSEEN_PAIRS: f64 = 1.0;
 /// With fewer stretches of time, their spread says too little of dependence.
 const FEWEST_STRETCHES: usize = 10;
 
@@ -34,6 +41,8 @@ pub struct Share {
     halves: [f64; 2],
     /// Whether the stretches could not tell dependence.
     untold: bool,
+    /// Whether the calls are known to be independent, whatever they show.
+    known: bool,
 }
 
 impl Share {
@@ -59,12 +68,14 @@ impl Share {
             dependence: Dependence::of(&residuals, independent, unseen),
             halves: [of(halves.0), of(halves.1)],
             untold: counts.len() < FEWEST_STRETCHES || 2.0 * unseen > independent,
+            known: false,
         })
     }
 
     /// So many bad calls of so many, each for itself.
     pub fn independent(bad: u64, calls: u64) -> Option<Self> {
-        Self::of(&[Count { calls: calls as f64, bad: bad as f64 }], 0.0)
+        let share = Self::of(&[Count { calls: calls as f64, bad: bad as f64 }], 0.0)?;
+        Some(Self { known: true, ..share })
     }
 
     /// The part that was bad, 0 to 1.
@@ -92,8 +103,14 @@ impl Share {
         self.bad <= 0.0 || self.bad >= self.calls
     }
 
-    /// The calls and bad calls that a bound with this error may build on.
-    fn sized(&self, error: f64) -> (f64, f64) {
+    /// The design effect that a bound from above builds on.
+    fn feared(&self) -> f64 {
+        let unseen = if self.known || self.bad <= 0.0 { 0.0 } else { 2.0 * UNSEEN_PAIRS / self.bad.max(1.0) };
+        self.dependence.design_effect + unseen
+    }
+
+    /// The bad calls, and the calls, that a bound with this error may build on, where calls have this design effect.
+    fn sized(&self, error: f64, design_effect: f64) -> (f64, f64) {
         let freedom = self.dependence.freedom;
         let certain = if freedom.is_finite() {
             let ratio = normal_quantile(error) / t_quantile(error, freedom);
@@ -101,7 +118,7 @@ impl Share {
         } else {
             1.0
         };
-        let calls = self.effective() * certain;
+        let calls = self.calls / design_effect * certain;
         (calls * self.observed(), calls)
     }
 
@@ -110,7 +127,7 @@ impl Share {
         if self.bad >= self.calls {
             return 1.0;
         }
-        let (bad, calls) = self.sized(error);
+        let (bad, calls) = self.sized(error, self.feared());
         solve(|share| at_most(bad, calls, share) > error)
     }
 
@@ -119,7 +136,7 @@ impl Share {
         if self.bad <= 0.0 {
             return 0.0;
         }
-        let (bad, calls) = self.sized(error);
+        let (bad, calls) = self.sized(error, self.dependence.design_effect);
         solve(|share| at_least(bad, calls, share) < error)
     }
 
@@ -128,7 +145,7 @@ impl Share {
         if self.is_scarce() || self.observed() >= limit {
             return false;
         }
-        let (bad, calls) = self.sized(error);
+        let (bad, calls) = self.sized(error, self.feared());
         at_most(bad, calls, limit) <= error
     }
 
@@ -145,7 +162,7 @@ impl Share {
             let evidence = f64::midpoint(self.observed() / limit, self.halves[0] * self.halves[1] / (limit * limit));
             return evidence >= 1.0 / error;
         }
-        let (bad, calls) = self.sized(error);
+        let (bad, calls) = self.sized(error, self.dependence.design_effect);
         at_least(bad, calls, limit) <= error
     }
 }
@@ -167,6 +184,8 @@ fn solve(holds: impl Fn(f64) -> bool) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn share(bad: u64, calls: u64) -> Share {
@@ -199,19 +218,42 @@ mod tests {
         assert!((share(0, 1_000_000_000).upper(0.05) * 1e9 - 2.995_732).abs() < 1e-5, "the rule of three");
     }
 
-    #[test]
-    fn a_bound_and_its_test_say_the_same() {
-        for (bad, calls) in [(3, 400), (40, 1000), (999, 1000), (0, 90), (5000, 9_000_000)] {
-            let seen = share(bad, calls);
-            for error in [0.05, 0.002] {
-                let (low, high) = (seen.lower(error), seen.upper(error));
-                assert!(low <= seen.observed() && seen.observed() <= high);
-                assert!(seen.is_below((high * 1.000_01).min(1.0), error) || high >= 1.0, "{bad}/{calls}");
-                assert!(!seen.is_below(high * 0.999_99, error));
-                assert!(low <= 0.0 || seen.is_above(low * 0.999_99, error));
-                assert!(!seen.is_above(low * 1.000_01, error));
+    proptest! {
+        #[test]
+        fn a_bound_and_its_test_say_the_same(
+            calls in 1..200_u32, stretches in prop::collection::vec((any::<bool>(), 0.0..1.0_f64), 1..90),
+            known in any::<bool>(), error in 0.001..0.3_f64,
+        ) {
+            let of = |(hit, part): &(bool, f64)| if *hit { (part * f64::from(calls)).round() } else { 0.0 };
+            let counts = stretches.iter().map(|stretch| Count { calls: f64::from(calls), bad: of(stretch) });
+            let seen = Share { known, ..Share::of(&counts.collect::<Vec<_>>(), 0.0).unwrap() };
+            let (low, high) = (seen.lower(error), seen.upper(error));
+            prop_assert!(low <= seen.observed() && seen.observed() <= high, "{low} {seen:?} {high}");
+            prop_assert!(!seen.is_below(high * 0.999_99, error));
+            prop_assert!(seen.is_scarce() || high * 1.000_01 >= 1.0 || seen.is_below(high * 1.000_01, error));
+            if !seen.is_scarce() {
+                prop_assert!(low <= 0.0 || seen.is_above(low * 0.999_99, error));
+                prop_assert!(!seen.is_above(low * 1.000_01, error));
             }
         }
+    }
+
+    #[test]
+    fn few_bad_calls_count_as_if_one_more_pair_were_bad_together() {
+        // One in each of some seconds of a hundred calls.
+        let seen = |bad: u32| {
+            let count = |second| Count { calls: 100.0, bad: f64::from(u32::from(second < bad)) };
+            Share::of(&(0..100).map(count).collect::<Vec<_>>(), 0.0).unwrap()
+        };
+        for (bad, feared) in [(0, 1.0), (1, 3.0), (2, 2.0), (10, 1.2)] {
+            assert!((seen(bad).feared() - feared).abs() < 1e-3, "{bad}: {:?}", seen(bad));
+            assert!((seen(bad).effective() - 10_000.0).abs() < 2.0, "what was seen is said as it is");
+            assert!((seen(bad).lower(0.05) - share(u64::from(bad), 10_000).lower(0.05)).abs() < 1e-7);
+        }
+        // With none, nothing is known; with one, three times as many calls are needed as were it known to be alone.
+        assert!((seen(0).upper(0.05) - share(0, 10_000).upper(0.05)).abs() < 1e-9);
+        assert!(seen(1).upper(0.05) > 2.0 * share(1, 10_000).upper(0.05));
+        assert!((share(10, 10_000).feared() - 1.0).abs() < 1e-9, "known to be independent");
     }
 
     #[test]

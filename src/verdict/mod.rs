@@ -23,6 +23,8 @@ mod objective;
 mod promises;
 pub mod search;
 #[cfg(test)]
+mod simulated;
+#[cfg(test)]
 mod stalled;
 mod steady;
 mod suggest;
