@@ -80,12 +80,23 @@ fn bursts(residuals: &[f64], long: usize) -> f64 {
 fn shared(residuals: &[f64], most: f64) -> f64 {
     let count = residuals.len();
     let reach = (count / 2).min((REACH * (count as f64).sqrt()) as usize);
-    let covariance = |lag: usize| {
-        let products: f64 = residuals.iter().zip(&residuals[lag..]).map(|(early, late)| early * late).sum();
-        products * count as f64 / (count - lag) as f64
-    };
+    let covariance =
+        |lag: usize| products(&residuals[..count - lag], &residuals[lag..]) * count as f64 / (count - lag) as f64;
     let pairs = (1..reach).step_by(2).map(|lag| covariance(lag) + covariance(lag + 1));
     pairs.take_while(|pair| *pair > 0.0).map(|pair| pair.min(2.0 * most)).sum()
+}
+
+/// The sum of the products of two equally long lists: four sums at once, none of which waits for another.
+fn products(left: &[f64], right: &[f64]) -> f64 {
+    let ((left, left_rest), (right, right_rest)) = (left.as_chunks::<4>(), right.as_chunks::<4>());
+    let mut sums = [0.0; 4];
+    for (left, right) in left.iter().zip(right) {
+        for (place, sum) in sums.iter_mut().enumerate() {
+            *sum += left[place] * right[place];
+        }
+    }
+    let rest: f64 = left_rest.iter().zip(right_rest).map(|(left, right)| left * right).sum();
+    sums.iter().sum::<f64>() + rest
 }
 
 #[cfg(test)]

