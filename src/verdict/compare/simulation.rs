@@ -40,19 +40,19 @@ fn alarms(seed: u64, base: Truth, new: Truth, bases: usize, operations: usize, p
 }
 
 /// What disturbs a server, each with a length.
-const KINDS: [(Kind, u64); 6] = [
+const KINDS: [(Kind, u64); 5] = [
     (Kind::Independent, 60),
     (Kind::RandomFreezes { every: 20.0 }, 60),
     (Kind::RandomFreezes { every: 60.0 }, 60),
     (Kind::PeriodicFreezes { every: 31.0 }, 60),
     (Kind::Wandering { carried: 0.5, spread: 0.1 }, 60),
-    (Kind::Wandering { carried: 0.8, spread: 0.1 }, 300),
 ];
 
 #[test]
 fn equal_truths_alarm_in_at_most_one_comparison_of_twenty() {
     let wandering = |carried| Kind::Wandering { carried, spread: 0.1 };
-    for (kind, seconds) in KINDS.into_iter().chain([(wandering(0.8), 60), (wandering(0.9), 300)]) {
+    for (kind, seconds) in KINDS.into_iter().chain([(wandering(0.8), 60), (wandering(0.8), 300), (wandering(0.9), 300)])
+    {
         let truth = Truth { errors: 0.002, ..Truth::of(kind, seconds, 100.0) };
         let alarms = alarms(20_261, truth, truth, 1, 1, PAIRS);
         assert!(at_most_five_percent(alarms), "{kind:?} over {seconds} s: {alarms}");
