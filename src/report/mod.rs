@@ -22,6 +22,7 @@ mod humane;
 pub mod progress;
 mod saved;
 mod text;
+mod words;
 
 use std::fmt;
 

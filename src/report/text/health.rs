@@ -2,14 +2,13 @@
 
 use std::fmt;
 
-use super::super::humane::{bytes, count, counted, percent};
+use super::super::humane::{count, percent};
+use super::super::words::{self, NOTHING};
 use super::super::{LagShare, Report};
 use super::page::Page;
 use super::table::Table;
 use crate::measure::{Resource, Window};
 use crate::time::humane_duration;
-
-const NOTHING: &str = "-";
 
 /// How much of each promise about time is the generator's own, and how the generator fared.
 pub(super) fn generator(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
@@ -71,7 +70,7 @@ pub(super) fn target(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
             || [NOTHING; 5].map(str::to_owned),
             |trend| {
                 let level = trend.level;
-                let show = |value: f64| shown(resource, value);
+                let show = |value: f64| words::amount(resource, value);
                 let hour = trend.per_hour.map_or_else(
                     || NOTHING.to_owned(),
                     |growth| format!("{}{}", if growth < 0.0 { "-" } else { "+" }, show(growth.abs())),
@@ -80,35 +79,8 @@ pub(super) fn target(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
                 [min, show(level.mean().unwrap_or_default()), max, show(trend.last), hour]
             },
         );
-        table.row(&[&[name(resource).to_owned()], cells.as_slice()].concat());
+        table.row(&[&[words::resource(resource).to_owned()], cells.as_slice()].concat());
     }
     table.lines().iter().try_for_each(|line| page.line(2, line))?;
-    let missed: u64 = summary.usage.cells().iter().fold(0, |sum, cell| sum.saturating_add(cell.missed));
-    match missed {
-        0 => Ok(()),
-        missed => {
-            let text = format!(
-                "{} saw nothing: the process was gone, or its metrics did not answer.",
-                counted(missed, "look")
-            );
-            page.paragraph("  ", &text)
-        }
-    }
-}
-
-const fn name(resource: Resource) -> &'static str {
-    match resource {
-        Resource::Processor => "processors",
-        Resource::Memory => "memory",
-        Resource::Descriptors => "descriptors",
-        Resource::Threads => "threads",
-    }
-}
-
-fn shown(resource: Resource, value: f64) -> String {
-    match resource {
-        Resource::Processor => format!("{:.2}", value / 1000.0),
-        Resource::Memory => bytes(value),
-        Resource::Descriptors | Resource::Threads => count(value.round() as u64),
-    }
+    words::missed_looks(report).map_or(Ok(()), |text| page.paragraph("  ", &text))
 }
