@@ -3,8 +3,8 @@
 //! Names and words of a server are in them as they came: each format makes them harmless in its own way.
 
 use super::humane::{bytes, clean, clip, count, counted, percent, quantile, rate};
-use super::{Ending, End, FailureRow, Overall, Report, SavedRun};
-use crate::measure::{Accounting, Quantile, Resource};
+use super::{End, Ending, FailureRow, Overall, Report, SavedRun};
+use crate::measure::{Accounting, Quantile, Resource, Window};
 use crate::plan::Flow;
 use crate::time::humane_duration;
 use crate::verdict::{Finding, Interval, Observed, Standing, Sureness, Verdict};
@@ -216,8 +216,8 @@ pub(super) fn no_reply(report: &Report<'_>) -> Option<String> {
     report.times.response.0.contains(&Some(Quantile::Unbounded)).then(|| {
         let without = counted(report.overall.without_reply, "arrival");
         let longest = report.times.longest_reply;
-        let longest =
-            longest.map_or_else(String::new, |longest| format!(" The longest reply took {}.", humane_duration(longest)));
+        let longest = longest
+            .map_or_else(String::new, |longest| format!(" The longest reply took {}.", humane_duration(longest)));
         format!("no reply: it falls among the {without} without a complete reply, above every bound.{longest}")
     })
 }
@@ -248,6 +248,46 @@ pub(super) fn amount(resource: Resource, value: f64) -> String {
         Resource::Memory => bytes(value),
         Resource::Descriptors | Resource::Threads => count(value.round() as u64),
     }
+}
+
+/// How a resource developed: its least, its mean, its most, its last level, and by how much it grows in an hour.
+pub(super) fn trend(report: &Report<'_>, of: Resource) -> [String; 5] {
+    let summary = &report.saved.summary;
+    let Some(trend) = summary.usage.trend(of, summary.warmup) else { return [NOTHING; 5].map(str::to_owned) };
+    let hour = trend.per_hour.map_or_else(
+        || NOTHING.to_owned(),
+        |growth| format!("{}{}", if growth < 0.0 { "-" } else { "+" }, amount(of, growth.abs())),
+    );
+    let [min, max] = [trend.level.min(), trend.level.max()].map(|level| amount(of, level.unwrap_or_default() as f64));
+    [min, amount(of, trend.level.mean().unwrap_or_default()), max, amount(of, trend.last), hour]
+}
+
+/// How the generator fared, as far as that could be seen.
+pub(super) fn generator(report: &Report<'_>) -> Vec<(&'static str, String)> {
+    let health = report.saved.summary.health.together(report.saved.summary.warmup);
+    let mut facts = Vec::new();
+    if let (Some(ran), Some(waited), Some(wait)) = (health.ran_share(), health.waited_share(), health.wait_per_turn()) {
+        let text = format!(
+            "lanes ran {} of the time and waited {} for a processor, {} each time on average",
+            percent(ran),
+            percent(waited),
+            humane_duration(wait)
+        );
+        facts.push(("processor", text));
+    }
+    if let Some(stolen) = health.stolen_share().filter(|share| *share > 0.0) {
+        facts.push(("stolen", format!("{} of this machine's time, by other virtual machines", percent(stolen))));
+    }
+    let dispersions = (health.intended.dispersion(Window::Fine), health.sent.dispersion(Window::Fine));
+    if let (Some(intended), Some(sent)) = dispersions {
+        let length = humane_duration(Window::Fine.length());
+        let text = format!("index {sent:.2} as sent, {intended:.2} as scheduled, in windows of {length}");
+        facts.push(("dispersion", text));
+    }
+    if let (Some(most), Some(allowed)) = (health.descriptors.max(), health.most_descriptors.min()) {
+        facts.push(("descriptors", format!("{} at most, of {} that may be open", count(most), count(allowed))));
+    }
+    facts
 }
 
 /// Looks at the target's process that saw nothing, where there were any.
