@@ -1,15 +1,19 @@
-//! What happened during a run, with its instant: warm-up's end, the schedule's end, stretches without an ok answer.
+//! What happened during a run, with its instant: warm-up's end, the schedule's end, stalls.
 
-use crate::measure::{Cell, Phase, Scope, Summary, Timeline};
+use std::time::Duration;
+
+use super::humane::quantile;
+use super::{Ending, SavedRun};
+use crate::measure::{Phase, Quantile, Scope, Summary, Tally};
 use crate::time::{Moment, humane_duration};
 
-use super::humane::counted;
-use super::{Ending, SavedRun};
-
-/// A stretch without an ok answer is told where at least so many arrivals were due in it.
-const FEWEST_DUE: f64 = 5.0;
-/// No more stretches without an answer are told.
-const MOST_SILENCES: usize = 12;
+/// A stall is told where at least so many arrivals were due in it.
+const FEWEST_DUE: u64 = 5;
+/// Response times stall where a tenth of what is due in a stretch takes this long, and so many times the run's median.
+const LONG: Duration = Duration::from_millis(50);
+const TIMES_MEDIAN: f64 = 20.0;
+/// No more stalls are told.
+const MOST_STALLS: usize = 100;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,24 +35,28 @@ pub enum EventKind {
     WarmupEnd,
     /// From here on nothing was due any more.
     ScheduleEnd,
-    /// Calls were due, and no ok answer came.
-    Silence,
+    /// Calls were due, and took far longer than usual, or got no ok answer.
+    Stall,
 }
 
 /// All events of a run, in the order of their instants.
 pub(super) fn events(saved: &SavedRun) -> Vec<Event> {
     let summary = &saved.summary;
     let mut events: Vec<Event> = [warmup(summary), schedule(saved)].into_iter().flatten().collect();
-    events.extend(silences(&summary.tally(Scope::Total, None).timeline));
+    events.extend(stalls(&summary.tally(Scope::Total, None)));
     events.sort_by_key(|event| event.at);
     events
 }
 
 fn warmup(summary: &Summary) -> Option<Event> {
-    let (at, long) = (summary.warmup, humane_duration(summary.warmup.since(Moment::ZERO)));
+    let at = summary.warmup;
     let warm = !summary.tally(Scope::Total, Some(Phase::Warmup)).is_idle();
-    let what = format!("warm-up ended after {long}");
-    (at > Moment::ZERO && warm).then_some(Event { kind: EventKind::WarmupEnd, at, until: None, what })
+    (at > Moment::ZERO && warm).then_some(Event {
+        kind: EventKind::WarmupEnd,
+        at,
+        until: None,
+        what: "warm-up ended".to_owned(),
+    })
 }
 
 fn schedule(saved: &SavedRun) -> Option<Event> {
@@ -58,34 +66,61 @@ fn schedule(saved: &SavedRun) -> Option<Event> {
         Ending::Signal(_) => "a signal ended the schedule",
         Ending::Rule(_) => "a rule ended the schedule",
     };
-    let what = format!("{how} after {}", humane_duration(at.since(Moment::ZERO)));
+    let what = how.to_owned();
     (at > Moment::ZERO).then_some(Event { kind: EventKind::ScheduleEnd, at, until: None, what })
 }
 
-/// Whole cells in which arrivals were due and not one ok answer came, whatever it was an answer to.
-fn silences(timeline: &Timeline) -> Vec<Event> {
-    let silent = |cell: &Cell| cell.came == 0 && cell.scheduled > 0;
-    let mut found: Vec<(u64, u64, u64)> = Vec::new();
-    for cell in timeline.cells().iter().filter(|cell| silent(cell)) {
-        let due = u64::from(cell.scheduled);
-        match found.last_mut().filter(|(_, last, _)| last + 1 == cell.index) {
-            Some((_, last, sum)) => (*last, *sum) = (cell.index, *sum + due),
-            None => found.push((cell.index, cell.index, due)),
+/// Neighbouring cells in which response times stood out, or not one ok answer came, whatever it was an answer to.
+fn stalls(tally: &Tally) -> Vec<Event> {
+    let median = match tally.quantile(0.5) {
+        Some(Quantile::Finite(median)) => median,
+        Some(Quantile::Unbounded) | None => return Vec::new(),
+    };
+    let limit = LONG.max(median.mul_f64(TIMES_MEDIAN)).as_nanos() as f64;
+    let timeline = &tally.timeline;
+    let mut found: Vec<Stall> = Vec::new();
+    for cell in timeline.cells().iter().filter(|cell| cell.scheduled > 0) {
+        let p90 = (cell.ended() > 0).then(|| cell.quantile(0.9).unwrap_or(f64::INFINITY));
+        if cell.came > 0 && p90.is_none_or(|p90| p90 < limit) {
+            continue;
+        }
+        let (p90, due) = (p90.unwrap_or(0.0), u64::from(cell.scheduled));
+        match found.last_mut().filter(|stall| stall.last + 1 == cell.index) {
+            Some(stall) => *stall = Stall { last: cell.index, p90: stall.p90.max(p90), due: stall.due + due, ..*stall },
+            None => found.push(Stall { first: cell.index, last: cell.index, p90, due }),
         }
     }
-    found.retain(|(.., due)| *due as f64 >= FEWEST_DUE);
+    found.retain(|stall| stall.due >= FEWEST_DUE);
     // The longest ones; of those as long the earliest.
-    found.sort_by_key(|(first, last, _)| std::cmp::Reverse(last - first));
-    found.truncate(MOST_SILENCES);
-    let width = timeline.width();
-    let moment = |index: u64| Moment::from_secs_f64(index as f64 * width.as_secs_f64());
-    let event = |(first, last, due): (u64, u64, u64)| {
-        let (at, until) = (moment(first), moment(last + 1));
-        let long = humane_duration(until.since(at));
-        let what = format!("no ok answer came for {long}, while {} were due", counted(due, "arrival"));
-        Event { kind: EventKind::Silence, at, until: Some(until), what }
+    found.sort_by_key(|stall| std::cmp::Reverse(stall.last - stall.first));
+    found.truncate(MOST_STALLS);
+    let width = timeline.width().as_secs_f64();
+    let moment = |index: u64| Moment::from_secs_f64(index as f64 * width);
+    let event = |stall: Stall| {
+        let (at, until) = (moment(stall.first), moment(stall.last + 1));
+        let p90 = if stall.p90.is_finite() {
+            Quantile::Finite(Duration::from_nanos(stall.p90 as u64))
+        } else {
+            Quantile::Unbounded
+        };
+        let what = format!(
+            "a stall within {}: p90 up to {}, of a run whose median is {}",
+            humane_duration(until.since(at)),
+            quantile(p90),
+            humane_duration(median)
+        );
+        Event { kind: EventKind::Stall, at, until: Some(until), what }
     };
     found.into_iter().map(event).collect()
+}
+
+/// Cells from the first to the last, the highest of their p90 in nanoseconds, and how many arrivals were due in them.
+#[derive(Clone, Copy)]
+struct Stall {
+    first: u64,
+    last: u64,
+    p90: f64,
+    due: u64,
 }
 
 #[cfg(test)]
@@ -106,15 +141,15 @@ mod tests {
     }
 
     #[test]
-    fn seconds_without_an_answer_are_one_silence() {
+    fn seconds_in_which_calls_wait_are_one_stall() {
         // From 3 s to 6 s every call waits until 6 s.
         let run = fixtures::run(fixtures::plan("target = { url = \"http://localhost\" }"), 10, |n, intended| {
             let wait = if (300..600).contains(&n) { (600 - n) * 10_000 } else { 0 };
             Told { flow: 0, operation: 0, fate: answer(intended, 50, wait + 1_000, Outcome::Ok), said: None }
         });
         let found = events(&run);
-        assert_eq!(found[0].what, "no ok answer came for 3.00 s, while 300 arrivals were due");
+        assert_eq!(found[0].what, "a stall within 3.00 s: p90 up to 2.94 s, of a run whose median is 1.05 ms");
         assert_eq!(found[0].until, Some(Moment::from_nanos(6_000_000_000)));
-        assert_eq!(kinds(&run), [(EventKind::Silence, 3), (EventKind::ScheduleEnd, 10)]);
+        assert_eq!(kinds(&run), [(EventKind::Stall, 3), (EventKind::ScheduleEnd, 10)]);
     }
 }

@@ -123,6 +123,7 @@ pub(super) fn escaped(text: &str) -> String {
     let begins = text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let first = text.len() - begins;
     for (place, c) in text.char_indices() {
+        let alone = text[place + c.len_utf8()..].chars().next().is_none_or(|next| matches!(next, ' ' | '-' | '='));
         match c {
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
@@ -134,7 +135,7 @@ pub(super) fn escaped(text: &str) -> String {
                 safe.push('\\');
                 safe.push(c);
             }
-            '-' | '+' | '=' | '.' | ')' if place == first => {
+            '-' | '+' | '=' | '.' | ')' if place == first && alone => {
                 safe.push('\\');
                 safe.push(c);
             }
@@ -202,7 +203,9 @@ mod tests {
             ("# big", "\\# big"),
             ("- item", "\\- item"),
             ("12. item", "12\\. item"),
-            ("1.5 ms", "1\\.5 ms"),
+            ("1.5 ms", "1.5 ms"),
+            ("---", "\\---"),
+            ("-0.9 %", "-0.9 %"),
             ("p95 - 1.5", "p95 - 1.5"),
             ("http://x.example www.x.example", "http\\://x.example www\\.x.example"),
             ("@team $x$", "@<!-- -->team &#36;x&#36;"),

@@ -24,7 +24,7 @@ pub(super) fn objectives(report: &Report<'_>, main: &mut Markup) {
     main.block(tag("section"), |section| {
         section.said(tag("h2"), "Objectives");
         section.block(tag("div").class("scroll"), |div| {
-            div.block(tag("table"), |table| {
+            div.block(tag("table").class("objectives"), |table| {
                 table.block(tag("thead"), |head| {
                     head.element(tag("tr"), |row| {
                         for name in ["", "objective", "observed", "90 % interval", "of allowance used"] {
@@ -51,15 +51,20 @@ fn row(finding: &Finding, body: &mut Markup) {
                 cell.said(tag("span").class("soft"), &format!("missing: {missing}"));
             }
         });
-        row.said(tag("td"), &words::observed(finding));
         row.element(tag("td"), |cell| {
+            cell.said(tag("span").class("label"), "observed");
+            cell.text(&words::observed(finding));
+        });
+        row.element(tag("td"), |cell| {
+            cell.said(tag("span").class("label"), "90 % interval");
             let interval = finding.sureness.as_ref().and_then(|sureness| sureness.interval);
             cell.text(&interval.map_or_else(|| words::NOTHING.to_owned(), |interval| words::ends(&interval)));
             if let Some(sureness) = &finding.sureness {
                 cell.said(tag("span").class("soft"), &words::rests_on(sureness));
             }
         });
-        row.element(tag("td"), |cell| {
+        row.element(tag("td").class("used"), |cell| {
+            cell.said(tag("span").class("label"), "of allowance used");
             if let Some(left) = finding.budget_left {
                 meter(1.0 - left, class, cell);
             }

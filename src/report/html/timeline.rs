@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::Report;
 use super::super::events::{Event, EventKind};
-use super::super::humane::{count, rate};
+use super::super::humane::{clean, clip, count, counted, rate};
 use super::super::markup::{Markup, tag};
 use super::super::words;
 use super::chart::{self, Frame, Scale, at, decade_ticks, line, path, rect, round_ticks, time_ticks};
@@ -21,6 +21,8 @@ const BAD_CLASSES: [&str; 4] = ["bar e1", "bar e2", "bar e3", "bar e4"];
 const BAD_KEYS: [&str; 4] = ["key-bar e1", "key-bar e2", "key-bar e3", "key-bar e4"];
 /// No more bounds are drawn into a chart.
 const MOST_BOUNDS: usize = 3;
+/// No more stalls are listed; all are shaded.
+const MOST_STALLS: usize = 6;
 
 /// All panels over time; nothing where nothing was due.
 pub(super) fn timeline(report: &Report<'_>, page: &mut Markup) {
@@ -44,7 +46,9 @@ pub(super) fn timeline(report: &Report<'_>, page: &mut Markup) {
         if wide.all.iter().any(Column::is_unanswered) {
             entries.push(("key-bar e2", "p99 falls among arrivals without a complete reply".to_owned()));
         }
-        entries.extend(bounds(report).into_iter().map(|(_, name)| ("line bound", name)));
+        if !bounds(report).is_empty() {
+            entries.push(("line bound", "promised".to_owned()));
+        }
         chart::legend(page, &entries);
         time_panel(report, &wide, Frame::wide(260.0), page);
         time_panel(report, &narrow, Frame::narrow(220.0), page);
@@ -73,12 +77,22 @@ pub(super) fn figure(page: &mut Markup, heading: &str, inside: impl FnOnce(&mut 
 }
 
 fn events(report: &Report<'_>, page: &mut Markup) {
+    let stalls = report.events.iter().filter(|event| event.kind == EventKind::Stall).count();
+    let mut stall = 0;
     page.block(tag("ul").class("events"), |page| {
         for event in &report.events {
+            stall += usize::from(event.kind == EventKind::Stall);
+            if event.kind == EventKind::Stall && stall > MOST_STALLS {
+                continue;
+            }
             page.element(tag("li"), |item| {
-                item.said(tag("b"), &format!("{} ", humane_duration(event.at.since(Moment::ZERO))));
+                item.said(tag("b"), &humane_duration(event.at.since(Moment::ZERO)));
                 item.text(&event.what);
             });
+        }
+        if stalls > MOST_STALLS {
+            let more = counted((stalls - MOST_STALLS) as u64, "more stall");
+            page.said(tag("li"), &format!("and {more}, shaded in the charts"));
         }
     });
 }
@@ -205,7 +219,7 @@ fn bounds(report: &Report<'_>) -> Vec<(f64, String)> {
     let mut bounds: Vec<(f64, String)> = findings
         .filter(|objective| objective.indicator().quantile().is_some() && objective.indicator() != Indicator::Max)
         .filter_map(|objective| match objective.bound() {
-            Bound::Time(bound) => Some((bound.as_secs_f64(), super::super::humane::clip(&objective.to_string(), 48))),
+            Bound::Time(bound) => Some((bound.as_secs_f64(), clean(&objective.to_string()))),
             Bound::Share(_) | Bound::Rate(_) => None,
         })
         .collect();
@@ -229,10 +243,6 @@ fn time_panel(report: &Report<'_>, columns: &Columns, frame: Frame, page: &mut M
             chart::rule(svg, &frame, y.place(tick), &short(tick));
         }
         ground(report, columns, &frame, svg);
-        for (bound, _) in &bounds {
-            let y = y.place(*bound);
-            svg.void(line((frame.left(), y), (frame.right(), y)).class("line bound"));
-        }
         for column in columns.all.iter().filter(|column| column.is_unanswered()) {
             let ends = (x.place(column.start), x.place(column.start + columns.width));
             svg.void(rect((ends.0, frame.top() - 4.0), (ends.1, frame.top() + 3.0)).class("bar e2"));
@@ -242,6 +252,12 @@ fn time_panel(report: &Report<'_>, columns: &Columns, frame: Frame, page: &mut M
                 column.quantile(quantile).map(|seconds| (x.place(columns.middle(column)), y.place(seconds)))
             });
             draw(svg, class, &points.collect::<Vec<_>>());
+        }
+        for (bound, name) in &bounds {
+            let y = y.place(*bound);
+            svg.void(line((frame.left(), y), (frame.right(), y)).class("line bound"));
+            let place = tag("text").class("name end").with("x", at(frame.right() - 4.0)).with("y", at(y - 5.0));
+            svg.said(place, &clip(name, if frame.narrow { 28 } else { 60 }));
         }
         hover(columns, &frame, svg);
     });
@@ -297,7 +313,7 @@ fn usage(report: &Report<'_>, resource: Resource, columns: &Columns, page: &mut 
                     let mean = |of: fn(&(f64, f64)) -> f64| chunk.iter().map(of).sum::<f64>() / chunk.len() as f64;
                     Some((x.place(mean(|point| point.0)), scale.place(mean(|point| point.1))))
                 });
-                draw(svg, "line b", &shown.collect::<Vec<_>>());
+                draw(svg, "line a", &shown.collect::<Vec<_>>());
             });
         }
     });
