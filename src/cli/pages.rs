@@ -66,6 +66,19 @@ impl PageArgs {
         Ok(())
     }
 
+    /// Refuses to write over the file that is read.
+    pub(super) fn spare(&self, read: &Path) -> Result<(), Failure> {
+        let itself = std::fs::canonicalize(read).ok();
+        let same = |path: &Path| path == read || (itself.is_some() && std::fs::canonicalize(path).ok() == itself);
+        match self.pages().iter().find(|page| same(page.path)) {
+            None => Ok(()),
+            Some(Page { flag, path, .. }) => {
+                let path = path.display();
+                Err(Failure::usage(anyhow!("{flag} `{path}` would be written over the run itself: give another path")))
+            }
+        }
+    }
+
     /// Writes what is asked for: on stdout the one form that is wanted there, or else `text`; and then each file, however
     /// the others fared.
     pub(super) fn write(&self, report: &Report<'_>, text: &dyn Format) -> Result<(), Failure> {

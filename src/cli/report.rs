@@ -47,6 +47,9 @@ pub(super) fn report(args: &ReportArgs, log: &LogArgs) -> Result<Exit, Failure> 
         return Err(Failure::usage(anyhow!("{flag} is for one run: report each with a file of its own")));
     }
     args.pages.probe(None)?;
+    for path in &args.runs {
+        args.pages.spare(path)?;
+    }
     let mut worst = Verdict::Pass;
     for path in &args.runs {
         let saved = files::read(path).map_err(|why| Failure::usage(anyhow!("failed to {why}")))?;

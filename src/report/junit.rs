@@ -49,7 +49,9 @@ impl Format for Junit {
                 suite.with("timestamp", started.trim_end_matches('Z')).with("hostname", clip(&clean(host), NAME));
             suites.block(suite, |suite| {
                 properties(report, suite);
-                cases.iter().for_each(|one| case(one, report, suite));
+                for one in &cases {
+                    case(one, report, suite);
+                }
                 suite.block(tag("system-out"), |output| output.lines(&text));
             });
         });

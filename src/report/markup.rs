@@ -60,10 +60,11 @@ impl Markup {
 
     /// Adds an element with what `inside` puts into it.
     pub(super) fn element(&mut self, tag: Tag, inside: impl FnOnce(&mut Self)) {
-        self.0.push_str(&tag.head);
+        let Tag { name, head } = tag;
+        self.0.push_str(&head);
         self.0.push('>');
         inside(self);
-        let _ = write!(self.0, "</{}>", tag.name);
+        let _ = write!(self.0, "</{name}>");
     }
 
     /// Adds an element that is a line of its own in the source.
@@ -79,7 +80,8 @@ impl Markup {
 
     /// Adds an element that holds nothing, and needs no end where it is read as HTML.
     pub(super) fn void(&mut self, tag: Tag) {
-        self.0.push_str(&tag.head);
+        let Tag { head, .. } = tag;
+        self.0.push_str(&head);
         self.0.push_str("/>");
     }
 
@@ -135,7 +137,7 @@ mod tests {
         fn whatever_a_text_is_it_is_read_as_that_text_and_changes_no_structure(text in any::<String>()) {
             let page = page(&text);
             let read = roxmltree::Document::parse(&page).unwrap();
-            let names: Vec<_> = read.descendants().filter(|n| n.is_element()).map(|n| n.tag_name().name()).collect();
+            let names: Vec<_> = read.descendants().filter(roxmltree::Node::is_element).map(|n| n.tag_name().name()).collect();
             prop_assert_eq!(names, ["p", "b", "br", "pre"]);
             let wanted = clean(&text).replace(['\u{fffe}', '\u{ffff}'], "");
             prop_assert_eq!(read.root_element().attribute("title"), Some(wanted.as_str()));

@@ -183,9 +183,13 @@ fn truth(report: &Report<'_>) -> Vec<Block> {
         return Vec::new();
     }
     let mut reads = Grid::new(1, &payments::READS);
-    payments::reads(truth).into_iter().for_each(|row| reads.row(row));
+    for row in payments::reads(truth) {
+        reads.row(row);
+    }
     let mut probes = Grid::new(1, &payments::PROBES);
-    payments::probes(truth).into_iter().for_each(|row| probes.row(row));
+    for row in payments::probes(truth) {
+        probes.row(row);
+    }
     let mut blocks: Vec<Block> = [reads, probes].into_iter().filter_map(Grid::into_block).collect();
     blocks.extend(payments::balances(truth).map(|text| words(&text)));
     for row in truth.unresolved() {

@@ -15,9 +15,11 @@ pub(super) struct Frame {
     pub(super) narrow: bool,
 }
 
-const LEFT: f64 = 62.0;
+/// Where data begin on the left: beside the labels of values.
+pub(super) const LEFT: f64 = 62.0;
 const RIGHT: f64 = 14.0;
-const TOP: f64 = 12.0;
+/// Where data begin at the top.
+pub(super) const TOP: f64 = 12.0;
 const BOTTOM: f64 = 30.0;
 
 impl Frame {
@@ -31,18 +33,12 @@ impl Frame {
         Self { width: 380.0, height, narrow: true }
     }
 
-    pub(super) const fn left(&self) -> f64 {
-        LEFT
-    }
-
+    /// Where data end on the right.
     pub(super) const fn right(&self) -> f64 {
         self.width - RIGHT
     }
 
-    pub(super) const fn top(&self) -> f64 {
-        TOP
-    }
-
+    /// Where data end, above the labels of times.
     pub(super) const fn bottom(&self) -> f64 {
         self.height - BOTTOM
     }
@@ -142,14 +138,14 @@ pub(super) fn path(points: impl Iterator<Item = Option<(f64, f64)>>) -> String {
 
 /// A horizontal line with its label on the left.
 pub(super) fn rule(svg: &mut Markup, frame: &Frame, y: f64, label: &str) {
-    svg.void(line((frame.left(), y), (frame.right(), y)).class("grid"));
-    let text = tag("text").class("tick end").with("x", at(frame.left() - 7.0)).with("y", at(y + 4.0));
+    svg.void(line((LEFT, y), (frame.right(), y)).class("grid"));
+    let text = tag("text").class("tick end").with("x", at(LEFT - 7.0)).with("y", at(y + 4.0));
     svg.said(text, label);
 }
 
 /// A vertical line with its label below.
 pub(super) fn stake(svg: &mut Markup, frame: &Frame, x: f64, label: &str) {
-    svg.void(line((x, frame.top()), (x, frame.bottom())).class("grid"));
+    svg.void(line((x, TOP), (x, frame.bottom())).class("grid"));
     let text = tag("text").class("tick middle").with("x", at(x)).with("y", at(frame.bottom() + 18.0));
     svg.said(text, label);
 }

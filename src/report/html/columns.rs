@@ -51,14 +51,14 @@ impl Columns {
         }
         Self { width, end, all }
     }
-
-    /// The middle of a column.
-    pub(super) fn middle(&self, column: &Column) -> f64 {
-        column.start + column.came_for.max(column.due_for) / 2.0
-    }
 }
 
 impl Column {
+    /// Its middle, in seconds.
+    pub(super) fn middle(&self) -> f64 {
+        self.start + self.came_for.max(self.due_for) / 2.0
+    }
+
     /// Arrivals per second that the profile intends; `None` at the end, where the time is too short to say.
     pub(super) fn intended(&self) -> Option<f64> {
         let due = if self.cell.expected > 0.0 { self.cell.expected } else { f64::from(self.cell.scheduled) };

@@ -164,7 +164,9 @@ fn block(block: &Block, section: &mut Markup) {
     match block {
         Block::Words(text) => section.block(tag("p").class("soft"), |p| p.text(text)),
         Block::List(texts) => section.block(tag("ul"), |list| {
-            texts.iter().for_each(|text| list.block(tag("li"), |item| item.text(text)));
+            for text in texts {
+                list.block(tag("li"), |item| item.text(text));
+            }
         }),
         Block::Table(grid) => section.block(tag("div").class("scroll"), |div| table(grid, div)),
     }

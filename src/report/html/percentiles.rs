@@ -3,12 +3,13 @@
 //! The axis is logarithmic in 1 / (1 − q), so that each further nine takes as much room as the one before; what few calls
 //! saw is as wide as what most did.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use super::super::Report;
 use super::super::humane::percent;
 use super::super::markup::{Markup, tag};
-use super::chart::{self, Frame, Scale, decade_ticks, line, rect};
+use super::chart::{self, Frame, LEFT, Scale, TOP, decade_ticks, line, rect};
 use super::timeline::{draw, figure};
 use crate::measure::{Quantile, Tally};
 use crate::time::{format_duration, humane_duration};
@@ -55,8 +56,8 @@ fn draw_chart(tally: &Tally, frame: Frame, page: &mut Markup) {
     let (low, high) = seen.fold((f64::INFINITY, 0.0_f64), |(low, high), time| (low.min(*time), high.max(*time)));
     let (low, high) = ((low * 0.8).max(1e-9), high * 1.25);
     frame.draw(page, "Distribution of times by percentile", &described(tally), |svg| {
-        let x = Scale::logarithmic((1.0, most), (frame.left(), frame.right()));
-        let y = Scale::logarithmic((low, high), (frame.bottom(), frame.top()));
+        let x = Scale::logarithmic((1.0, most), (LEFT, frame.right()));
+        let y = Scale::logarithmic((low, high), (frame.bottom(), TOP));
         for tick in decade_ticks(low, high) {
             chart::rule(svg, &frame, y.place(tick), &format_duration(Duration::from_secs_f64(tick)));
         }
@@ -65,10 +66,10 @@ fn draw_chart(tally: &Tally, frame: Frame, page: &mut Markup) {
         }
         if let Some(first) = response.iter().position(Option::is_none) {
             let from = x.place(places[first]);
-            svg.element(rect((from, frame.top()), (frame.right(), frame.bottom())).class("silence"), |area| {
+            svg.element(rect((from, TOP), (frame.right(), frame.bottom())).class("silence"), |area| {
                 area.said(tag("title"), "arrivals without a complete reply");
             });
-            svg.void(line((from, frame.top()), (from, frame.bottom())).class("event"));
+            svg.void(line((from, TOP), (from, frame.bottom())).class("event"));
         }
         for (curve, class) in [(&service, "line a"), (&response, "line c")] {
             let points =
@@ -101,7 +102,7 @@ fn described(tally: &Tally) -> String {
             None => continue,
         };
         let service = tally.service_time.value_at_quantile(quantile).map_or_else(|| "none".to_owned(), humane_duration);
-        text.push_str(&format!(" {name}: response time {response}, service time {service}."));
+        let _ = write!(text, " {name}: response time {response}, service time {service}.");
     }
     text
 }

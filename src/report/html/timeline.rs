@@ -1,5 +1,6 @@
 //! The run over time: rate, response times, errors and the target's process, one panel each over the same axis.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use super::super::Report;
@@ -7,7 +8,7 @@ use super::super::events::{Event, EventKind};
 use super::super::humane::{clean, clip, count, counted, rate};
 use super::super::markup::{Markup, tag};
 use super::super::words;
-use super::chart::{self, Frame, Scale, at, decade_ticks, line, path, rect, round_ticks, time_ticks};
+use super::chart::{self, Frame, LEFT, Scale, TOP, at, decade_ticks, line, path, rect, round_ticks, time_ticks};
 use super::columns::{BAD, Column, Columns};
 use crate::measure::{Resource, Timeline, Usage};
 use crate::time::{Moment, format_duration, humane_duration};
@@ -98,7 +99,7 @@ fn events(report: &Report<'_>, page: &mut Markup) {
 }
 
 fn axis(columns: &Columns, frame: &Frame) -> Scale {
-    Scale::linear((0.0, columns.end), (frame.left(), frame.right()))
+    Scale::linear((0.0, columns.end), (LEFT, frame.right()))
 }
 
 /// What lies behind every panel: ticks, warm-up and events.
@@ -107,12 +108,12 @@ fn ground(report: &Report<'_>, columns: &Columns, frame: &Frame, svg: &mut Marku
     for tick in time_ticks(columns.end, if frame.narrow { 5.0 } else { 10.0 }) {
         chart::stake(svg, frame, x.place(tick), &short(tick));
     }
-    let (top, bottom) = (frame.top(), frame.bottom());
+    let (top, bottom) = (TOP, frame.bottom());
     for Event { kind, at, until, what } in &report.events {
         let place = x.place(at.as_secs_f64());
         match (kind, until) {
             (EventKind::WarmupEnd, _) => {
-                let area = rect((frame.left(), top), (place, bottom)).class("warmup");
+                let area = rect((LEFT, top), (place, bottom)).class("warmup");
                 svg.element(area, |area| area.said(tag("title"), "warm-up: kept apart, not judged"));
                 svg.void(line((place, top), (place, bottom)).class("event"));
             }
@@ -137,7 +138,7 @@ fn hover(columns: &Columns, frame: &Frame, svg: &mut Markup) {
     let x = axis(columns, frame);
     for column in &columns.all {
         let ends = (x.place(column.start), x.place(column.start + columns.width));
-        let area = rect((ends.0, frame.top()), (ends.1, frame.bottom())).class("hover");
+        let area = rect((ends.0, TOP), (ends.1, frame.bottom())).class("hover");
         svg.element(area, |area| area.said(tag("title"), &figures(column)));
     }
 }
@@ -146,12 +147,12 @@ fn figures(column: &Column) -> String {
     let mut text = format!("from {}", short(column.start));
     for (name, value) in [("intended", column.intended()), ("ok answers", column.achieved())] {
         if let Some(value) = value {
-            text.push_str(&format!(" · {name} {}", rate(value)));
+            let _ = write!(text, " · {name} {}", rate(value));
         }
     }
     for (quantile, name, _) in QUANTILES {
         if let Some(seconds) = column.quantile(quantile) {
-            text.push_str(&format!(" · {name} {}", time(seconds)));
+            let _ = write!(text, " · {name} {}", time(seconds));
         }
     }
     match column.cell.bad() {
@@ -175,13 +176,13 @@ fn rate_panel(report: &Report<'_>, columns: &Columns, frame: Frame, page: &mut M
         rate(overall.achieved_rate)
     );
     frame.draw(page, "Rate over time", &desc, |svg| {
-        let (x, y) = (axis(columns, &frame), Scale::linear((0.0, most * 1.08), (frame.bottom(), frame.top())));
+        let (x, y) = (axis(columns, &frame), Scale::linear((0.0, most * 1.08), (frame.bottom(), TOP)));
         for tick in round_ticks(most * 1.08, 4.0) {
             let label = rate(tick);
             chart::rule(svg, &frame, y.place(tick), label.trim_end_matches("/s"));
         }
         ground(report, columns, &frame, svg);
-        let middle = |column: &Column| x.place(columns.middle(column));
+        let middle = |column: &Column| x.place(column.middle());
         let achieved: Vec<_> =
             columns.all.iter().map(|column| column.achieved().map(|rate| (middle(column), y.place(rate)))).collect();
         let known: Vec<(f64, f64)> = achieved.iter().flatten().copied().collect();
@@ -238,24 +239,25 @@ fn time_panel(report: &Report<'_>, columns: &Columns, frame: Frame, page: &mut M
     let desc = "Median, 95th and 99th percentile of the response time of what was due in each stretch of the run, on a \
                 logarithmic scale.";
     frame.draw(page, "Response time over time", desc, |svg| {
-        let (x, y) = (axis(columns, &frame), Scale::logarithmic((low, high), (frame.bottom(), frame.top() + 8.0)));
+        let (x, y) = (axis(columns, &frame), Scale::logarithmic((low, high), (frame.bottom(), TOP + 8.0)));
         for tick in decade_ticks(low, high) {
             chart::rule(svg, &frame, y.place(tick), &short(tick));
         }
         ground(report, columns, &frame, svg);
         for column in columns.all.iter().filter(|column| column.is_unanswered()) {
             let ends = (x.place(column.start), x.place(column.start + columns.width));
-            svg.void(rect((ends.0, frame.top() - 4.0), (ends.1, frame.top() + 3.0)).class("bar e2"));
+            svg.void(rect((ends.0, TOP - 4.0), (ends.1, TOP + 3.0)).class("bar e2"));
         }
         for (quantile, _, class) in QUANTILES {
-            let points = columns.all.iter().map(|column| {
-                column.quantile(quantile).map(|seconds| (x.place(columns.middle(column)), y.place(seconds)))
-            });
+            let points = columns
+                .all
+                .iter()
+                .map(|column| column.quantile(quantile).map(|seconds| (x.place(column.middle()), y.place(seconds))));
             draw(svg, class, &points.collect::<Vec<_>>());
         }
         for (bound, name) in &bounds {
             let y = y.place(*bound);
-            svg.void(line((frame.left(), y), (frame.right(), y)).class("line bound"));
+            svg.void(line((LEFT, y), (frame.right(), y)).class("line bound"));
             let place = tag("text").class("name end").with("x", at(frame.right() - 4.0)).with("y", at(y - 5.0));
             svg.said(place, &clip(name, if frame.narrow { 28 } else { 60 }));
         }
@@ -267,7 +269,7 @@ fn error_panel(report: &Report<'_>, columns: &Columns, frame: Frame, page: &mut 
     let most = columns.all.iter().map(|column| column.bad().iter().sum()).fold(0.0, f64::max);
     let desc = "Arrivals per second that did not end ok, by how they ended.";
     frame.draw(page, "Errors over time", desc, |svg| {
-        let (x, y) = (axis(columns, &frame), Scale::linear((0.0, most * 1.08), (frame.bottom(), frame.top())));
+        let (x, y) = (axis(columns, &frame), Scale::linear((0.0, most * 1.08), (frame.bottom(), TOP)));
         for tick in round_ticks(most * 1.08, 3.0) {
             chart::rule(svg, &frame, y.place(tick), rate(tick).trim_end_matches("/s"));
         }
@@ -302,7 +304,7 @@ fn usage(report: &Report<'_>, resource: Resource, columns: &Columns, page: &mut 
         for frame in [Frame::wide(140.0), Frame::narrow(140.0)] {
             let most_shown = words::amount(resource, most);
             frame.draw(page, heading, &format!("At most {most_shown}."), |svg| {
-                let scale = Scale::linear((0.0, most * 1.08), (frame.bottom(), frame.top()));
+                let scale = Scale::linear((0.0, most * 1.08), (frame.bottom(), TOP));
                 for part in [0.0, 0.5, 1.0] {
                     chart::rule(svg, &frame, scale.place(most * part), &words::amount(resource, most * part));
                 }

@@ -24,7 +24,9 @@ pub(super) fn truth(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
             continue;
         }
         let mut table = Table::new(2, &head);
-        rows.iter().for_each(|row| table.row(row));
+        for row in &rows {
+            table.row(row);
+        }
         table.lines().iter().try_for_each(|line| page.line(2, line))?;
     }
     payments::balances(truth).map_or(Ok(()), |text| page.paragraph("  ", &text))?;
