@@ -12,7 +12,6 @@ use crate::report::{Format, Html, Junit, Markdown, Report};
 /// Flags for files beside the report on stdout.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Results")]
-#[expect(clippy::doc_markdown, reason = "these are help texts, shown as they stand")]
 pub(super) struct PageArgs {
     /// Write the report as one HTML page with charts, which loads nothing; - is stdout, in place of the text.
     #[arg(long, value_name = "FILE|-")]

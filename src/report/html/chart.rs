@@ -146,7 +146,10 @@ pub(super) fn rule(svg: &mut Markup, frame: &Frame, y: f64, label: &str) {
 /// A vertical line with its label below.
 pub(super) fn stake(svg: &mut Markup, frame: &Frame, x: f64, label: &str) {
     svg.void(line((x, TOP), (x, frame.bottom())).class("grid"));
-    let text = tag("text").class("tick middle").with("x", at(x)).with("y", at(frame.bottom() + 18.0));
+    // At the edge there is no room on the right.
+    let class = if x > frame.right() - 16.0 { "tick end" } else { "tick middle" };
+    let x = if x > frame.right() - 16.0 { frame.width - 2.0 } else { x };
+    let text = tag("text").class(class).with("x", at(x)).with("y", at(frame.bottom() + 18.0));
     svg.said(text, label);
 }
 

@@ -255,10 +255,13 @@ fn time_panel(report: &Report<'_>, columns: &Columns, frame: Frame, page: &mut M
                 .map(|column| column.quantile(quantile).map(|seconds| (x.place(column.middle()), y.place(seconds))));
             draw(svg, class, &points.collect::<Vec<_>>());
         }
-        for (bound, name) in &bounds {
+        for (place, (bound, name)) in bounds.iter().enumerate() {
+            // Below its line where the next one is too near above it.
+            let above = bounds.get(place + 1).map_or(f64::INFINITY, |(next, _)| y.place(*bound) - y.place(*next));
             let y = y.place(*bound);
+            let beside = if above < 16.0 { 13.0 } else { -5.0 };
             svg.void(line((LEFT, y), (frame.right(), y)).class("line bound"));
-            let place = tag("text").class("name end").with("x", at(frame.right() - 4.0)).with("y", at(y - 5.0));
+            let place = tag("text").class("name end").with("x", at(frame.right() - 4.0)).with("y", at(y + beside));
             svg.said(place, &clip(name, if frame.narrow { 28 } else { 60 }));
         }
         hover(columns, &frame, svg);
