@@ -148,7 +148,7 @@ mod tests {
             Told { flow: 0, operation: 0, fate: answer(intended, 50, wait + 1_000, Outcome::Ok), said: None }
         });
         let found = events(&run);
-        assert_eq!(found[0].what, "a stall within 3.00 s: p90 up to 2.94 s, of a run whose median is 1.05 ms");
+        assert_eq!(found[0].what, "a stall within 3.00 s: p90 up to 2.90 s, of a run whose median is 1.05 ms");
         assert_eq!(found[0].until, Some(Moment::from_nanos(6_000_000_000)));
         assert_eq!(kinds(&run), [(EventKind::Stall, 3), (EventKind::ScheduleEnd, 10)]);
     }
