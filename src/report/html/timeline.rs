@@ -55,7 +55,7 @@ pub(super) fn timeline(report: &Report<'_>, page: &mut Markup) {
         time_panel(report, &narrow, Frame::narrow(220.0), page);
     });
     if wide.all.iter().any(|column| column.cell.bad() > 0) {
-        figure(page, "Not ok, by the second in which it was due", |page| {
+        figure(page, "Not ok, per second, by when it was due", |page| {
             let some = |place: &usize| wide.all.iter().any(|column| column.bad()[*place] > 0.0);
             let entries: Vec<_> =
                 (0..BAD.len()).filter(some).map(|place| (BAD_KEYS[place], BAD[place].to_owned())).collect();
