@@ -15,7 +15,6 @@ use super::humane::{clip, count, counted, date, percent, quantile, rate};
 use super::markup::{Markup, tag};
 use super::outline::{Block, Grid, Section, sections};
 use super::{Distribution, Format, MEASURES, Report, words};
-use crate::measure::Quantile;
 use crate::time::humane_duration;
 use crate::verdict::Verdict;
 
@@ -129,7 +128,7 @@ fn tiles(report: &Report<'_>, main: &mut Markup) {
     let overall = &report.overall;
     let at = |measure: &str| {
         let place = MEASURES.iter().position(|known| *known == measure).unwrap_or_default();
-        let show = |of: &Distribution| of.0[place].map_or_else(|| words::NOTHING.to_owned(), shown);
+        let show = |of: &Distribution| of.0[place].map_or_else(|| words::NOTHING.to_owned(), quantile);
         (show(&report.times.response), format!("service time {}", show(&report.times.service)))
     };
     let bad = overall.failed + overall.dropped + overall.abandoned;
@@ -154,10 +153,6 @@ fn tiles(report: &Report<'_>, main: &mut Markup) {
             });
         }
     });
-}
-
-fn shown(time: Quantile) -> String {
-    quantile(time)
 }
 
 fn block(block: &Block, section: &mut Markup) {
