@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use common::scripted::{Scripted, shake_hands};
-use common::{Ended, Running, Server, finish, mcpace, words};
+use common::{Ended, Running, Server, eventually, finish, get, mcpace, metric, metrics_address, words};
 use mcpace::measure::SideKind;
 use mcpace::report::SavedCapacity;
 use mcpace::time::Rate;
@@ -115,6 +115,31 @@ fn a_probe_asks_to_sustain_its_own_rate_and_the_promised_one_counts_at_the_end()
     // A machine that is busy with something else may answer late at any rate: then none is held.
     let said = if saved.progress().held.is_some() { "but 1 000/s were promised" } else { "NO RATE" };
     assert!(words(&ended.out).join(" ").contains(said), "{}", ended.out);
+}
+
+#[test]
+fn metrics_are_those_of_the_probe_under_way() {
+    let server = Server::start("");
+    let mut command = mcpace();
+    command.args(["capacity", &server.url, "--metrics", "127.0.0.1:0", "-v"]);
+    command.args(words("--from 20/s --to 80/s --probe 1s --hold 1s --warmup 0s"));
+    let mut running = Running::start(command);
+    let address = metrics_address(&mut running);
+    let mut runs: Vec<String> = Vec::new();
+    let seen = eventually(|| {
+        let Some(page) = get(address, "/metrics") else { return true };
+        let run_id = |line: &str| Some(line.split_once("run_id=\"")?.1.split('"').next()?.to_owned());
+        let ids: Vec<String> = page.lines().filter_map(run_id).collect();
+        assert_eq!(ids.len(), 1, "one run at a time: {ids:?}");
+        let calls = metric(&page, "mcpace_arrivals_scheduled_total", &[]);
+        assert!(calls < 110.0, "no probe makes more than some 80 calls, but {calls} were counted");
+        if runs.last() != ids.last() {
+            runs.extend(ids);
+        }
+        false
+    });
+    assert!(seen && runs.len() >= 3, "{runs:?}");
+    assert_eq!(running.end().code, Some(0));
 }
 
 #[test]

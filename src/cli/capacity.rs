@@ -99,11 +99,15 @@ pub(super) fn capacity(args: &CapacityArgs, log: &LogArgs) -> Result<Exit, Failu
     let usage = |why: String| Failure::usage(anyhow!(why));
     let search = args.search.search().map_err(usage)?;
     let random_seed = u64::from(rand::random::<u32>());
+    let mut endless = false;
     let (mut plan, from) = args.common.plan_of(random_seed, |mut draft| {
         let warmup = *draft.warmup.get_or_insert(Warmup::For(WARMUP));
+        // Said below, before anything else that may be wrong with it.
+        endless = warmup == Warmup::Auto;
+        let warmup = if endless { *draft.warmup.insert(Warmup::For(WARMUP)) } else { warmup };
         draft.flat(warmup.at_most(Duration::ZERO).saturating_add(search.probe))
     })?;
-    if plan.run.warmup == Warmup::Auto {
+    if endless {
         return Err(usage(
             "a search cannot wait for the end of a warm-up: give --warmup a length, such as 2s".to_owned(),
         ));
@@ -228,9 +232,7 @@ impl Hunt<'_> {
         let file = self.out.filter(|_| self.unwritten.is_none());
         let verdict = results::print_search(&self.saved, file, self.log)?;
         let stopped = self.signals.first();
-        if let Some(exporter) = &self.exporter {
-            exporter.linger(linger, || self.signals.first().is_some());
-        }
+        watch::linger(self.exporter.as_ref(), linger, || self.signals.first().is_some());
         match self.unwritten {
             Some(why) => Err(Failure::new(Exit::Unwritten, anyhow!("failed to {why}"))),
             None => Ok(stopped.unwrap_or_else(|| verdict.into())),

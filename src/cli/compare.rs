@@ -17,13 +17,13 @@ use crate::verdict::compare::{COMPARABLE, Finding, INDICATORS, Tolerance};
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
     /// Runs that were saved with --out: one base run or more, and the new one last.
-    #[arg(value_name = "BASE.json… NEW.json", required = true, num_args = 2..)]
+    #[arg(value_name = "RUN.json", required = true, num_args = 2.., verbatim_doc_comment)]
     runs: Vec<PathBuf>,
     /// How much longer times and how much lower rates do not matter, as a part of what they were.
     #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = parse_tolerance)]
     tolerance: f64,
-    /// How much higher error rates do not matter, in percentage points; more counts where it is also more than --tolerance
-    /// of what it was.
+    /// By how much of all calls more may fail, such as 0.1% for one in a thousand; more counts where it is also more than
+    /// --tolerance of what it was.
     #[arg(long, value_name = "SHARE", default_value = "0.1%", value_parser = parse_tolerance)]
     error_tolerance: f64,
     /// What is compared, repeatable: p50, p90, p95, p99, p99.9, error_rate, rate [default: p50, p95, p99, error_rate, rate].
@@ -74,7 +74,15 @@ pub(super) fn compare(args: &CompareArgs, log: &LogArgs) -> Result<Exit, Failure
         }
     }
     let named: Vec<Named<'_>> = saved.iter().map(|(file, run)| Named { file, run }).collect();
-    let indicators = if args.indicators.is_empty() { &INDICATORS[..] } else { &args.indicators };
+    let mut asked = args.indicators.clone();
+    let mut known = Vec::new();
+    asked.retain(|indicator| {
+        !known.contains(indicator) && {
+            known.push(*indicator);
+            true
+        }
+    });
+    let indicators = if asked.is_empty() { &INDICATORS[..] } else { &asked };
     let tolerance = Tolerance { relative: args.tolerance, errors: args.error_tolerance };
     let compared = Compared::new(&named, indicators, tolerance).map_err(|why| usage(why.to_string()))?;
     let written = write(&compared, args, log);

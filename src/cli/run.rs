@@ -70,7 +70,7 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let exit = finish(&saved, args, log);
     // Whoever stopped the run early does not want to wait now; a signal from here on cuts the waiting short.
     let stopped = signals.first();
-    watch.linger(args.common.linger, || signals.first().is_some());
+    watch::linger(exporter.as_ref(), args.common.linger, || signals.first().is_some());
     exit.map(|exit| stopped.unwrap_or(exit))
 }
 

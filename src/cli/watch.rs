@@ -45,6 +45,14 @@ pub(super) fn export(asked: Option<&str>, identity: impl FnOnce() -> Identity) -
     Ok(exporter)
 }
 
+/// Stays until the final values were scraped, as `--linger` says.
+pub(super) fn linger(exporter: Option<&Exporter>, at_most: Option<Duration>, cut: impl Fn() -> bool) {
+    let scraped = exporter.is_none_or(|exporter| exporter.linger(at_most, cut));
+    if !scraped && at_most.is_some() {
+        tracing::warn!("nobody scraped the final metrics");
+    }
+}
+
 impl<'a> Watch<'a> {
     /// Shows a run at `exporter`, and as a line on a terminal where there shall be `progress`.
     pub(super) fn of(
@@ -77,16 +85,6 @@ impl<'a> Watch<'a> {
             drop(write!(std::io::stderr(), "\r\x1b[K"));
         }
         self.publish(summary, summary.until, RunState::Ended);
-    }
-
-    /// Stays until the final values were scraped, as `--linger` says.
-    pub(super) fn linger(&self, at_most: Option<Duration>, cut: impl Fn() -> bool) {
-        if let Some(exporter) = &self.exporter {
-            let scraped = exporter.linger(at_most, cut);
-            if !scraped && at_most.is_some() {
-                tracing::warn!("nobody scraped the final metrics");
-            }
-        }
     }
 
     fn publish(&self, summary: &Summary, now: Moment, state: RunState) {

@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-use super::LaneEnd;
 use super::clock::MonotonicClock;
 use super::desk::Desk;
 use super::pace::{EXACT_UP_TO, QUANTUM, Timer};
 use super::schedule::Schedule;
+use super::{Haste, LaneEnd};
 use crate::driver::Driver;
 use crate::plan::{Pacing, Plan};
 use crate::time::{Clock, Moment};
@@ -23,6 +23,8 @@ const SLICE: usize = 16;
 pub(super) const HAND_OVER: Duration = Duration::from_millis(500);
 /// How long calls in flight may still be answered once the run was stopped.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How long after their timeouts calls that waited and were sent have surely ended.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What a lane's loop needs beside its desk.
 pub(super) struct Lane<'a, D: Driver + 'static> {
@@ -32,7 +34,9 @@ pub(super) struct Lane<'a, D: Driver + 'static> {
     /// Arrivals that the schedule gave out so far.
     pub(super) due: u64,
     pub(super) desk: Rc<Desk<D>>,
-    pub(super) stop: watch::Receiver<bool>,
+    pub(super) stop: watch::Receiver<Haste>,
+    /// When its schedule was cut short, if it was.
+    pub(super) cut: Option<Moment>,
 }
 
 impl<D: Driver + 'static> Lane<'_, D> {
@@ -47,7 +51,8 @@ impl<D: Driver + 'static> Lane<'_, D> {
         result.map(|stopped| LaneEnd { due: self.due, stopped })
     }
 
-    /// Until the schedule is done and everything is answered, or until the run was stopped: then says when.
+    /// Until the schedule is done and everything is answered, or until the run was stopped. Says when the schedule was cut
+    /// short, where it was.
     async fn work(&mut self) -> io::Result<Option<Moment>> {
         let mut timer = Timer::new(self.clock)?;
         let mut pulse = Pulse::new(self.economical(Moment::ZERO));
@@ -60,14 +65,19 @@ impl<D: Driver + 'static> Lane<'_, D> {
             let all_taken = self.dispatch();
             self.desk.fill_room();
             if self.schedule.peek().is_none() && self.desk.is_idle() {
-                return Ok(None);
+                return Ok(self.cut);
             }
             let now = self.clock.now();
+            if self.cut.is_some_and(|cut| now >= self.given_up(cut)) {
+                self.turn_away(now);
+                return Ok(self.cut);
+            }
             if now >= pulse.hand_over {
                 pulse.next(now, self.economical(now));
                 self.desk.hand_over();
             }
-            if !all_taken && !*self.stop.borrow() {
+            let heard = if self.cut.is_some() { Haste::Orderly } else { Haste::None };
+            if !all_taken && *self.stop.borrow() <= heard {
                 tokio::task::yield_now().await;
                 continue;
             }
@@ -75,7 +85,10 @@ impl<D: Driver + 'static> Lane<'_, D> {
             let desk = Rc::clone(&self.desk);
             tokio::select! {
                 biased;
-                () = stopped(&mut self.stop) => return self.drain(&mut timer).await,
+                haste = told(&mut self.stop, heard) => match haste {
+                    Haste::Orderly => self.cut_short(),
+                    Haste::None | Haste::Soon => return self.drain(&mut timer).await,
+                },
                 waited = timer.until(wake) => waited?,
                 _ = anchor.tick() => {}
                 () = desk.idle(), if self.schedule.peek().is_none() => {}
@@ -99,6 +112,18 @@ impl<D: Driver + 'static> Lane<'_, D> {
         false
     }
 
+    /// Nothing is due from now on. What was comes to its usual end.
+    fn cut_short(&mut self) {
+        let now = self.clock.now();
+        self.schedule.cut(now);
+        self.cut = Some(now);
+    }
+
+    /// When whatever is still unanswered will never be: an arrival may wait for as long as its call may take.
+    fn given_up(&self, cut: Moment) -> Moment {
+        cut.after(self.plan.run.timeout.saturating_mul(2).saturating_add(GRACE))
+    }
+
     /// When to wake next: for the next arrival, for one that has waited too long, or to hand over.
     fn wake(&self, pulse: &Pulse, now: Moment) -> Moment {
         let next = self.schedule.peek().map_or(Moment::FAR, |next| next.intended);
@@ -118,15 +143,20 @@ impl<D: Driver + 'static> Lane<'_, D> {
         }
     }
 
-    /// The run was stopped: what is due but has no room is dropped, what is in flight has a little time to be answered.
-    async fn drain(&mut self, timer: &mut Timer) -> io::Result<Option<Moment>> {
-        let now = self.clock.now();
+    /// Whatever is due by `now` and was not sent is dropped.
+    fn turn_away(&mut self, now: Moment) {
         while let Some(arrival) = self.schedule.peek().copied().filter(|next| next.intended <= now) {
             self.schedule.next();
             self.due += 1;
             self.desk.turn_away(arrival, now);
         }
         self.desk.drop_waiting();
+    }
+
+    /// The run was stopped: what is due but has no room is dropped, what is in flight has a little time to be answered.
+    async fn drain(&mut self, timer: &mut Timer) -> io::Result<Option<Moment>> {
+        let now = self.clock.now();
+        self.turn_away(now);
         let end = now.after(DRAIN);
         loop {
             let hand_over = self.clock.now().after(HAND_OVER);
@@ -139,16 +169,20 @@ impl<D: Driver + 'static> Lane<'_, D> {
                 },
             };
             if let ControlFlow::Break(result) = outcome {
-                return result.map(|()| Some(now));
+                return result.map(|()| Some(self.cut.unwrap_or(now)));
             }
             self.desk.hand_over();
         }
     }
 }
 
-/// Waits until the run is stopped: before now, now, or never.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    drop(stop.wait_for(|stopped| *stopped).await);
+/// Waits until the run is to be stopped with more haste than was heard of: before now, now, or never.
+async fn told(stop: &mut watch::Receiver<Haste>, heard: Haste) -> Haste {
+    match stop.wait_for(|haste| *haste > heard).await {
+        Ok(haste) => *haste,
+        // Nobody is left who could stop it.
+        Err(_) => std::future::pending().await,
+    }
 }
 
 /// What recurs in a lane's life.

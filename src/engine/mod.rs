@@ -44,24 +44,41 @@ use schedule::Schedule;
 /// How long lanes have to come up before the first arrival is due.
 const LEAD: Duration = Duration::from_millis(20);
 
-/// Ends a run early: what waits is dropped, what is in flight has five seconds to be answered.
+/// How a run is to end before its schedule does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Haste {
+    /// Not at all.
+    #[default]
+    None,
+    /// As if the schedule were at its end: everything that is due is sent and awaited, or dropped after the timeout.
+    Orderly,
+    /// What waits is dropped, what is in flight has five seconds to be answered.
+    Soon,
+}
+
+/// Ends a run early.
 #[derive(Clone, Debug)]
-pub struct Stop(Arc<watch::Sender<bool>>);
+pub struct Stop(Arc<watch::Sender<Haste>>);
 
 impl Stop {
-    /// A run that goes on until its schedule ends or [`Stop::now`] is called.
+    /// A run that goes on until its schedule ends or it is stopped.
     pub fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(false)))
+        Self(Arc::new(watch::Sender::new(Haste::None)))
     }
 
-    /// Stops the run, now.
+    /// Stops the run, now: what waits is dropped, what is in flight has five seconds to be answered.
     pub fn now(&self) {
-        self.0.send_replace(true);
+        self.0.send_replace(Haste::Soon);
     }
 
-    /// Whether the run was stopped.
-    pub fn is_now(&self) -> bool {
-        *self.0.borrow()
+    /// Ends the schedule, now: nothing more is due, and what was due comes to the end that it would have come to.
+    pub fn in_order(&self) {
+        self.0.send_if_modified(|haste| std::mem::replace(haste, Haste::Orderly.max(*haste)) == Haste::None);
+    }
+
+    /// Whether the run was stopped, in either way.
+    pub fn is_told(&self) -> bool {
+        *self.0.borrow() != Haste::None
     }
 }
 
@@ -114,7 +131,7 @@ pub struct Ended {
 
 /// Carries out `plan`: each lane makes its driver with `make_driver`, which is told the
 /// lane's number, `observe` is shown the summary so far about twice a
-/// second, and stops the run by breaking.
+/// second, and ends the schedule by breaking; what was due until then is still awaited.
 ///
 /// # Errors
 /// Operating-system errors while the lanes are made: nothing was sent then.
@@ -176,7 +193,7 @@ pub fn run<D: Driver + 'static>(
 struct LaneEnd {
     /// Arrivals that were due in its part of the schedule.
     due: u64,
-    /// When it saw that the run was stopped.
+    /// When it saw that the run was stopped, after which nothing more was due.
     stopped: Option<Moment>,
 }
 
@@ -201,6 +218,7 @@ fn lane_thread<D: Driver + 'static>(
         due: 0,
         desk: Rc::clone(&desk),
         stop: setup.stop.0.subscribe(),
+        cut: None,
     };
     runtime.block_on(lane.run())
 }
@@ -269,10 +287,13 @@ impl Collector {
                 next_look = now.after(HAND_OVER);
                 self.look_around(setup, now);
                 self.summary.warmup = self.warmup.moment();
-                self.expected.fill(&mut self.summary, now);
-                self.summary.until = now.min(self.expected.end());
+                // Once it was stopped nothing more is due.
+                if !setup.stop.is_told() {
+                    self.expected.fill(&mut self.summary, now);
+                    self.summary.until = now.min(self.expected.end());
+                }
                 if observe(&self.summary, now).is_break() {
-                    setup.stop.now();
+                    setup.stop.in_order();
                 }
             }
         }

@@ -2,10 +2,13 @@
 
 use crate::arrival::{Arrival, Arrivals, FlowId, Shard};
 use crate::plan::Plan;
+use crate::time::Moment;
 
 /// The arrivals of one lane: the flows' schedules, merged by intended start, ties in the order of the plan.
 pub(super) struct Schedule {
     flows: Vec<Upcoming>,
+    /// Nothing is due later.
+    until: Moment,
 }
 
 struct Upcoming {
@@ -21,12 +24,18 @@ impl Schedule {
             let mut rest = Arrivals::new(id, flow.arrivals, &flow.load, plan.seed, shard, flow.total);
             Upcoming { next: rest.next(), rest }
         });
-        Self { flows: flows.collect() }
+        Self { flows: flows.collect(), until: Moment::FAR }
     }
 
     /// The arrival that is due next.
     pub(super) fn peek(&self) -> Option<&Arrival> {
-        self.flows.iter().filter_map(|flow| flow.next.as_ref()).min_by_key(|arrival| arrival.intended)
+        let next = self.flows.iter().filter_map(|flow| flow.next.as_ref()).min_by_key(|arrival| arrival.intended);
+        next.filter(|arrival| arrival.intended <= self.until)
+    }
+
+    /// Leaves out everything that is due after `until`.
+    pub(super) fn cut(&mut self, until: Moment) {
+        self.until = until;
     }
 }
 
@@ -63,6 +72,16 @@ mod tests {
         assert!(all.is_sorted_by_key(|arrival| arrival.intended));
         assert_eq!(all.iter().filter(|arrival| arrival.flow == FlowId(0)).count(), 200);
         assert!(all.iter().filter(|arrival| arrival.flow == FlowId(1)).count() > 200);
+    }
+
+    #[test]
+    fn a_schedule_that_is_cut_ends_with_what_is_due_by_then() {
+        let until = Moment::from_nanos(1_005_000_000);
+        let whole: Vec<_> = Schedule::new(&plan(), Shard::WHOLE).take_while(|next| next.intended <= until).collect();
+        let mut cut = Schedule::new(&plan(), Shard::WHOLE);
+        cut.cut(until);
+        assert!(whole.len() > 100);
+        assert_eq!(cut.collect::<Vec<_>>(), whole);
     }
 
     #[test]

@@ -24,6 +24,8 @@ enum Manner {
     Broken,
     /// Answers the first call after 200 ms and the others at once.
     Frozen,
+    /// Answers the first call after 900 ms and the others at once.
+    Patient,
     /// Holds the whole lane up for 200 ms in the first call, and answers the others at once.
     Stalling,
     /// Panics on the first call after 50 ms.
@@ -53,8 +55,9 @@ impl Driver for Scripted {
                     tokio::task::yield_now().await;
                 }
             }
-            Manner::Frozen | Manner::Stalling | Manner::Fragile if self.calls.get() > 1 => {}
+            Manner::Frozen | Manner::Patient | Manner::Stalling | Manner::Fragile if self.calls.get() > 1 => {}
             Manner::Frozen => pause(200).await,
+            Manner::Patient => pause(900).await,
             Manner::Stalling => std::thread::sleep(Duration::from_millis(200)),
             Manner::Fragile => {
                 pause(50).await;
@@ -190,6 +193,20 @@ fn a_run_that_is_stopped_leaves_nothing_unaccounted_for() {
 }
 
 #[test]
+fn a_run_that_is_ended_in_order_awaits_what_was_due_and_expects_no_more() {
+    let long = plan("100/s for 1h", |draft| draft.concurrent = NonZeroU32::new(1));
+    // The first call takes 900 ms; what waits behind it is due before the end and is sent after it.
+    let ended = go(&long, Manner::Patient, |_, _| ControlFlow::Break(()));
+    let accounting = accounts(&ended);
+    assert!(accounting.answered > 20 && accounting.answered == accounting.scheduled, "{accounting:?}");
+    let until = ended.summary.until.as_secs_f64();
+    assert!(until < 0.9, "{until}");
+    let cells = ended.summary.tally(Scope::Total, Some(Phase::Measure)).timeline;
+    let expected: f64 = cells.cells().iter().map(|cell| cell.expected).sum();
+    assert!((expected - 100.0 * until).abs() < 1e-6, "{expected} in {until} s");
+}
+
+#[test]
 fn a_run_that_was_stopped_before_it_began_sends_next_to_nothing() {
     let plan = plan("1000/s for 1h", |_| {});
     let identity = RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 };
@@ -250,7 +267,10 @@ fn a_lane_that_breaks_down_is_told_and_its_arrivals_are_missed() {
 #[test]
 fn a_lane_closes_its_driver_after_its_calls_and_what_is_no_arrival_is_counted_apart() {
     for manner in [Manner::Prompt, Manner::Silent] {
-        let plan = plan("1000/s for 100ms", |draft| draft.lanes = NonZeroU32::new(2));
+        let plan = plan("1000/s for 100ms", |draft| {
+            draft.lanes = NonZeroU32::new(2);
+            draft.timeout = Some(Duration::from_millis(50));
+        });
         let mut seen = false;
         let ended = go(&plan, manner, |_, now| {
             seen = now > Moment::from_nanos(700_000_000);

@@ -1,8 +1,11 @@
 //! What servers really answered, mangled: whatever the bytes are, each reader ends in a value or in a refusal.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::headers::HeaderPlan;
@@ -172,9 +175,11 @@ fn check(message: &[u8]) -> Result<(), TestCaseError> {
     if let Some(asked) = read_asked(message)
         && let Some(id) = asked.id
     {
-        let refusal: Value = serde_json::from_slice(&refuse(id, &asked.method)).unwrap();
-        prop_assert_eq!(&refusal["jsonrpc"], "2.0");
-        prop_assert!(refusal.get("error").is_some() || asked.method == "ping");
+        // An id is said again as it was said, even one that no number of ours can hold.
+        let refusal = refuse(id, &asked.method);
+        let refusal: HashMap<&str, &RawValue> = serde_json::from_slice(&refusal).unwrap();
+        prop_assert_eq!(refusal["jsonrpc"].get(), "\"2.0\"");
+        prop_assert!(refusal.contains_key("error") || asked.method == "ping");
     }
     for (wanted, status) in [(Protocol::Auto, 200), (Protocol::Auto, 400), (Protocol::Revision(Revision::NEWEST), 200)]
     {

@@ -97,7 +97,7 @@ impl Draft {
         let judging = self.judging.unwrap_or_default();
         check_run(&run, &flows, &mut faults);
         let truth = self.truth.check(&operations, &mut faults);
-        check_early_end(&run, judging, has_end, &mut faults);
+        check_early_end(&run, &flows, judging, has_end, &mut faults);
         let connection = self.connection.check(target.as_ref(), run.timeout, &mut faults);
         match target {
             Some(target) if faults.0.is_empty() => Ok(Plan {
@@ -122,7 +122,14 @@ impl Draft {
 }
 
 /// A run that ends when it is decided needs to know when it ends at the latest, and by what it decides.
-fn check_early_end(run: &Run, judging: Judging, has_end: bool, faults: &mut Faults) {
+fn check_early_end(run: &Run, flows: &[Flow], judging: Judging, has_end: bool, faults: &mut Faults) {
+    let longest = flows.iter().map(Flow::duration).max().unwrap_or_default();
+    if run.until_decided && has_end && !is_level(flows, run.warmup.at_most(longest), longest) {
+        faults.note(
+            "--until-decided (until_decided) takes what was seen so far for all there is, and this load changes after warm-up: \
+             give an even one (--rate, or a --warmup until it is even), or leave it out",
+        );
+    }
     let asked = [(run.until_decided, "until_decided"), (run.abort_on_fail, "abort_on_fail")];
     for (_, name) in asked.into_iter().filter(|(asked, _)| *asked) {
         let flag = name.replace('_', "-");
@@ -134,6 +141,21 @@ fn check_early_end(run: &Run, judging: Judging, has_end: bool, faults: &mut Faul
                 .note(format_args!("--{flag} ({name}) needs the longest time that the run may take: give --duration"));
         }
     }
+}
+
+/// Whether every flow has one rate from `warmup` to the end of all.
+fn is_level(flows: &[Flow], warmup: Duration, longest: Duration) -> bool {
+    flows.iter().all(|flow| {
+        let mut at = Duration::ZERO;
+        let mut rates = flow.load.segments().filter_map(|segment| {
+            let begin = at;
+            at = at.saturating_add(segment.duration);
+            (at > warmup && begin < flow.duration()).then_some([segment.from, segment.to])
+        });
+        let first = rates.next().map(|[from, _]| from);
+        let level = |[from, to]: [Rate; 2]| Some(from) == first && Some(to) == first;
+        flow.duration() * 100 >= longest * 99 && rates.all(level)
+    })
 }
 
 /// The built-in operations, those of the draft in place of or behind them.
@@ -336,6 +358,14 @@ mod tests {
         assert_eq!((looks.early.len(), looks.last.at.round() as u64), (7, 300));
         assert!(Draft::default().check(1, Faults::default()).unwrap().looks().is_none());
         assert!(faults(ending(None, None))[0].contains("give --duration"));
+        let stepped = |warmup| {
+            let load = Load { profile: Some("20/s for 40s, 400/s for 20s".parse().unwrap()), ..Load::default() };
+            let flows = vec![FlowDraft { load, ..FlowDraft::default() }];
+            Draft { flows, warmup: Some(warmup), until_decided: Some(true), ..Draft::default() }
+        };
+        let uneven = faults(stepped(crate::plan::Warmup::For(Duration::from_secs(39))));
+        assert!(uneven[0].contains("this load changes after warm-up"), "{uneven:?}");
+        assert!(stepped(crate::plan::Warmup::For(Duration::from_secs(40))).check(1, Faults::default()).is_ok());
         assert!(faults(ending(Some(Duration::from_mins(5)), Some(Judging::Observed)))[0].contains("--judge observed"));
     }
 

@@ -18,7 +18,7 @@ pub enum Warmup {
 /// What part of the schedule a warm-up that finds its own end may take.
 const MOST_OF_THE_SCHEDULE: u32 = 3;
 /// In a shorter schedule such a warm-up cannot find anything.
-const LEAST: Duration = Duration::from_secs(45);
+const LEAST: Duration = Duration::from_mins(1);
 
 impl Default for Warmup {
     fn default() -> Self {
@@ -96,6 +96,6 @@ mod tests {
         assert_eq!(Warmup::For(Duration::from_secs(7)).at_most(Duration::from_mins(1)), Duration::from_secs(7));
         assert_eq!(Warmup::Auto.fault(LEAST), None);
         let short = Warmup::Auto.fault(Duration::from_secs(44)).unwrap();
-        assert!(short.contains("needs a schedule of 45s at least") && short.contains("44.0 s"), "{short}");
+        assert!(short.contains("needs a schedule of 1m at least") && short.contains("44.0 s"), "{short}");
     }
 }

@@ -153,7 +153,7 @@ impl SavedCapacity {
             (_, Some(limit)) => match limit.why {
                 Why::Missed => Verdict::Fail,
                 Why::Undecided => Verdict::Inconclusive,
-                Why::Generator => Verdict::Invalid,
+                Why::Generator | Why::Noise => Verdict::Invalid,
             },
             (_, None) => Verdict::Inconclusive,
         }
@@ -234,7 +234,8 @@ mod tests {
                 (made.verdict, made.probe) = (Some(verdict), search.probes[0].probe);
             });
             let why = if verdict == Verdict::Fail { Why::Missed } else { Why::Generator };
-            none.probes.truncate(if verdict == Verdict::Fail { 1 } else { 2 });
+            let count = if verdict == Verdict::Fail { 1 } else { 3 };
+            none.probes = std::iter::repeat_n(none.probes[0].clone(), count).collect();
             assert_eq!((none.verdict(), none.progress().held), (of, None));
             assert_eq!(none.progress().limit, Some(Limit { rate: none.search.from, why }));
         }

@@ -8,7 +8,7 @@ use super::SavedRun;
 use super::comparable::{differences, unfit};
 use super::humane::{clean, clip, counted, percent, quantile, rate};
 use super::markdown::escaped;
-use crate::measure::{Quantile, Scope};
+use crate::measure::{Phase, Quantile, Scope};
 use crate::verdict::compare::{Change, Comparison, Finding, Level, Missing, Row, Subject, Tolerance, compare};
 use crate::verdict::{Indicator, Unit};
 
@@ -126,13 +126,15 @@ fn subjects(runs: &[Named<'_>]) -> Vec<Subject> {
         let place = run.plan.operations.iter().position(|operation| operation.name == name);
         Scope::Operation(place.map_or(u16::MAX, |place| place as u16))
     };
-    let measured = new.run.summary.operations();
-    let names = measured.iter().filter_map(|place| new.run.plan.operations.get(usize::from(*place)));
-    let mut subjects: Vec<Subject> = names
-        .map(|operation| {
-            let scopes = runs.iter().map(|named| place(named.run, &operation.name)).collect();
-            Subject { name: Some(operation.name.clone()), scopes }
-        })
+    let of_operation = |name: &str| -> Vec<Scope> { runs.iter().map(|named| place(named.run, name)).collect() };
+    // One that a run stopped calling is not to be passed over.
+    let occurs = |scopes: &[Scope]| {
+        runs.iter().zip(scopes).any(|(named, scope)| named.run.summary.tally(*scope, Some(Phase::Measure)).ended() > 0)
+    };
+    let operations = new.run.plan.operations.iter();
+    let mut subjects: Vec<Subject> = operations
+        .map(|operation| Subject { name: Some(operation.name.clone()), scopes: of_operation(&operation.name) })
+        .filter(|subject| occurs(&subject.scopes))
         .collect();
     if subjects.len() > 1 {
         subjects.push(Subject { name: None, scopes: vec![Scope::Total; runs.len()] });

@@ -126,6 +126,7 @@ fn reasons(limit: Limit, judgement: &Judgement) -> Vec<String> {
     match limit.why {
         Why::Missed => findings(Standing::Missed),
         Why::Undecided => findings(Standing::Undecided),
-        Why::Generator => judgement.doubts.iter().map(ToString::to_string).collect(),
+        // The ways out of a run are not those of a search.
+        Why::Generator | Why::Noise => judgement.doubts.iter().map(|doubt| doubt.figure.clone()).collect(),
     }
 }

@@ -8,7 +8,7 @@ use crate::arrival::{Arrivals, FlowId, Shard};
 use crate::measure::Scope;
 use crate::plan::{Flow, Plan};
 use crate::time::{Moment, Rate, humane_duration};
-use crate::verdict::{Bound, Enough, Objective, pacing_limit};
+use crate::verdict::{Bound, Enough, Judging, Looked, Objective, pacing_limit};
 
 /// How many of a flow's first starts are told.
 const FIRST: usize = 3;
@@ -48,7 +48,7 @@ pub struct InFlight {
     pub objective: Objective,
     /// The highest rate of what it is about.
     pub peak: f64,
-    /// By Little's law: the rate times the bound.
+    /// By Little's law the rate times the bound; no more than there are arrivals.
     pub calls: f64,
 }
 
@@ -93,13 +93,18 @@ impl<'a> Forecast<'a> {
         };
         let in_flight = |objective: &Objective| {
             let Bound::Time(bound) = objective.bound() else { return None };
-            let peak = peak(plan, scope(plan, objective));
-            Some(InFlight { objective: objective.clone(), peak, calls: peak * bound.as_secs_f64() })
+            let scope = scope(plan, objective);
+            let peak = peak(plan, scope);
+            let calls = (peak * bound.as_secs_f64()).min(expected(plan, scope, Moment::ZERO));
+            Some(InFlight { objective: objective.clone(), peak, calls })
         };
+        // Looks before the end take their part of the error that PASS may make.
+        let looks = plan.looks();
+        let error = Looked::error_at_the_end(looks.as_ref());
         let decision = |objective: &Objective| Decision {
             objective: objective.clone(),
-            expected: expected(plan, scope(plan, objective)),
-            enough: Enough::to_decide(objective),
+            expected: expected(plan, scope(plan, objective), plan.latest_warmup()),
+            enough: Enough::to_decide(objective, error).filter(|_| plan.judging == Judging::Confident),
         };
         Self {
             plan,
@@ -115,7 +120,7 @@ impl<'a> Forecast<'a> {
         let late = self.late();
         let in_flight = self.in_flight.iter().filter_map(|each| self.no_room(each));
         let decisions = self.decisions.iter().filter_map(Decision::too_few);
-        late.into_iter().chain(in_flight).chain(self.scarce()).chain(decisions).collect()
+        late.into_iter().chain(in_flight).chain(self.scarce()).chain(decisions).chain(self.no_looks()).collect()
     }
 
     /// A wake-up of the timer's, by quantile.
@@ -153,6 +158,15 @@ impl<'a> Forecast<'a> {
                 humane_duration(limit)
             )
         })
+    }
+
+    fn no_looks(&self) -> Option<String> {
+        let looks = self.plan.looks().filter(|looks| looks.planned.early.is_empty())?;
+        let least = humane_duration(Looked::shortest());
+        Some(format!(
+            "{} measured are too few to look at before the end: --until-decided and --abort-on-fail take {least}",
+            humane_duration(Duration::from_secs_f64(looks.planned.last.at))
+        ))
     }
 
     fn no_room(&self, InFlight { objective, calls, .. }: &InFlight) -> Option<String> {
@@ -203,9 +217,10 @@ impl Decision {
 
     fn too_few(&self) -> Option<String> {
         let enough = self.enough.filter(|_| self.suffices() == Some(false))?;
-        let calls = counted(self.expected.round() as u64, "call");
+        let expected = self.expected.round() as u64;
+        let (calls, are) = (counted(expected, "call"), if expected == 1 { "is" } else { "are" });
         Some(format!(
-            "{} cannot be met with confidence: {calls} are expected, and even with none bad it takes {}; run longer, or faster",
+            "{} cannot be met with confidence: {calls} {are} expected, and even with none bad it takes {}; run longer, or faster",
             self.objective,
             count(enough.with_none_bad)
         ))
@@ -239,11 +254,10 @@ fn share(plan: &Plan, place: usize, scope: Scope) -> f64 {
     }
 }
 
-/// Arrivals expected in `scope` after warm-up.
-fn expected(plan: &Plan, scope: Scope) -> f64 {
-    let warmup = plan.latest_warmup();
+/// Arrivals expected in `scope` from `from` on.
+fn expected(plan: &Plan, scope: Scope, from: Moment) -> f64 {
     let flows = plan.flows.iter().enumerate();
-    flows.map(|(place, flow)| flow.load.expected_between(warmup, end(flow)) * share(plan, place, scope)).sum()
+    flows.map(|(place, flow)| flow.load.expected_between(from, end(flow)) * share(plan, place, scope)).sum()
 }
 
 /// The highest rate in `scope`: rates are highest where a segment begins or ends.
@@ -336,6 +350,25 @@ mod tests {
             assert!(warning.contains(part), "{warning}");
         }
         assert_eq!(warnings.len(), 4, "{warnings:?}");
+    }
+
+    #[test]
+    fn no_more_calls_are_in_flight_than_there_are_arrivals() {
+        let plan = plan(
+            "target = { url = \"http://localhost:8000\" }\nobjectives = [\"p50 < 60s\"]\n[[flow]]\ntotal = 200\nrate = \"500/s\"",
+        );
+        let forecast = Forecast::new(&plan, resources());
+        assert!((forecast.in_flight[0].calls - 200.0).abs() < 1e-3, "{:?}", forecast.in_flight);
+        assert_eq!(forecast.warnings(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_run_that_is_judged_as_observed_is_never_too_short() {
+        let mut plan = plan("target = { url = \"http://localhost:8000\" }\nobjectives = [\"error_rate < 0.1%\"]");
+        assert_eq!(Forecast::new(&plan, resources()).warnings().len(), 1);
+        plan.judging = Judging::Observed;
+        let forecast = Forecast::new(&plan, resources());
+        assert_eq!((forecast.decisions[0].suffices(), forecast.warnings()), (None, Vec::new()));
     }
 
     #[test]

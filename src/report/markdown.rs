@@ -81,7 +81,8 @@ fn objectives(report: &Report<'_>, out: &mut dyn fmt::Write) -> fmt::Result {
         writeln!(out, "| {} | {} |", mark(finding), cells.join(" | "))?;
     }
     writeln!(out)?;
-    words::assumption(report).map_or(Ok(()), |text| writeln!(out, "{}\n", escaped(&text)))
+    let below = [words::assumption(report), words::looks(report)];
+    below.iter().flatten().try_for_each(|text| writeln!(out, "{}\n", escaped(text)))
 }
 
 const fn mark(finding: &Finding) -> &'static str {

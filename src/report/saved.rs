@@ -196,7 +196,8 @@ impl SavedRun {
         let resolved: Result<Vec<_>, _> =
             objectives.iter().map(|each| each.clone().resolve(&flows, &operations)).collect();
         let terms = self.looks.as_ref().map_or_else(|| Terms::of(judging), |looks| looks.terms(judging));
-        let mut judgement = judge(&self.summary, &resolved?, &terms);
+        let was_cut_off = matches!(self.ending, Ending::Signal(_) | Ending::Rule(_));
+        let mut judgement = judge(&self.summary, &resolved?, &terms.cut_off(was_cut_off));
         judgement.notes.extend(self.warmed_up());
         judgement.notes.extend(drifts(&self.summary).iter().map(Drift::remark));
         Ok(judgement)

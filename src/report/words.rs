@@ -153,6 +153,23 @@ pub(super) fn assumption(report: &Report<'_>) -> Option<String> {
     })
 }
 
+/// Why an interval may lie within a bound that is still open, where the run was looked at before its end.
+pub(super) fn looks(report: &Report<'_>) -> Option<String> {
+    let looked = report.saved.looks.as_ref().filter(|looks| !looks.planned.early.is_empty())?;
+    let sure = report.judgement.findings.iter().any(|finding| finding.sureness.is_some());
+    let last = looked.stopped.map_or(looked.planned.last, |stopped| stopped.look);
+    let confidence = |error: Option<f64>| error.map_or_else(|| "no".to_owned(), |error| percent(1.0 - error));
+    sure.then(|| {
+        format!(
+            "{} before the end share the error of 5 %: the verdicts here took {} confidence for met and {} for missed, \
+             more than the intervals have.",
+            counted(looked.planned.early.len() as u64, "planned look"),
+            confidence(last.pass),
+            confidence(Some(last.fail))
+        )
+    })
+}
+
 /// What was seen of an objective.
 pub(super) fn observed(finding: &Finding) -> String {
     match finding.observed {

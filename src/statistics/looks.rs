@@ -53,6 +53,11 @@ impl Looks {
         Self { early: times.into_iter().map(look).collect(), last }
     }
 
+    /// How long a run is measured at least, in seconds, for one look before its end.
+    pub const fn shortest() -> f64 {
+        FIRST * STEP
+    }
+
     /// The early look that is due `seconds` after measuring began: the latest not after that.
     pub fn due(&self, seconds: f64) -> Option<usize> {
         self.early.iter().rposition(|look| look.at <= seconds)

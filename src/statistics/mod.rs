@@ -23,7 +23,7 @@ pub use beta::at_most;
 pub use dependence::{Dependence, FEWEST};
 pub use looks::{Look, Looks};
 pub use mean::{Mean, Times};
-pub use quantiles::{normal_quantile, t_quantile};
+pub use quantiles::{normal_quantile, t_quantile, t_tail};
 pub use share::{Count, Share};
 pub use size::{calls_to_fail, calls_to_pass, calls_without_bad};
 

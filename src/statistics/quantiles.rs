@@ -55,19 +55,33 @@ fn horner(coefficients: &[f64], x: f64) -> f64 {
     coefficients.iter().fold(0.0, |sum, coefficient| sum * x + coefficient)
 }
 
+/// The probability that a figure with Student's distribution of `freedom` degrees (positive, also fractions and infinite)
+/// is above `t`.
+pub fn t_tail(t: f64, freedom: f64) -> f64 {
+    if t.is_nan() {
+        return 0.5;
+    }
+    // Beyond this the normal distribution, to all digits that matter.
+    let freedom = freedom.min(MOST_FREEDOM);
+    let beyond = if t.is_infinite() { 0.0 } else { beyond(t.abs(), freedom) };
+    if t > 0.0 { beyond } else { 1.0 - beyond }
+}
+
+/// P(T > t) for t not below 0: I(freedom ÷ (freedom + t²); freedom ÷ 2, ½) ÷ 2, which falls as t grows.
+fn beyond(t: f64, freedom: f64) -> f64 {
+    let (square, rest) = (t * t / (freedom + t * t), freedom / (freedom + t * t));
+    let (a, b) = (freedom / 2.0, 0.5);
+    let both = if rest <= a / (a + b) { tail(a, b, rest, square) } else { 1.0 - tail(b, a, square, rest) };
+    both / 2.0
+}
+
 /// The value above which a figure with Student's distribution of `freedom` degrees (positive, also fractions) is with
 /// probability `error` (0 to 0.5, ends excluded).
 pub fn t_quantile(error: f64, freedom: f64) -> f64 {
     if freedom >= MOST_FREEDOM {
         return -normal_quantile(error);
     }
-    // P(T > t) = I(freedom ÷ (freedom + t²); freedom ÷ 2, ½) ÷ 2 falls as t grows.
-    let above = |t: f64| {
-        let (square, rest) = (t * t / (freedom + t * t), freedom / (freedom + t * t));
-        let (a, b) = (freedom / 2.0, 0.5);
-        let both = if rest <= a / (a + b) { tail(a, b, rest, square) } else { 1.0 - tail(b, a, square, rest) };
-        both / 2.0
-    };
+    let above = |t: f64| beyond(t, freedom);
     let mut low = -normal_quantile(error) * 0.999;
     let mut high = low + 1.0;
     while above(high) > error && high < 1e12 {
@@ -100,6 +114,17 @@ mod tests {
         ] {
             assert!((t_quantile(error, freedom) - known).abs() < 5e-5, "{error} {freedom}");
         }
+    }
+
+    #[test]
+    fn a_tail_is_the_inverse_of_a_quantile_on_both_sides() {
+        for (error, freedom) in [(0.05, 1.0), (0.3, 2.5), (0.01, 40.0), (1e-6, 1e7), (0.05, f64::INFINITY)] {
+            let t = t_quantile(error, freedom);
+            assert!((t_tail(t, freedom) / error - 1.0).abs() < 1e-5, "{error} {freedom}");
+            assert!((t_tail(-t, freedom) - (1.0 - error)).abs() < 1e-6, "{error} {freedom}");
+        }
+        assert_eq!((t_tail(f64::INFINITY, 3.0), t_tail(f64::NEG_INFINITY, 3.0)), (0.0, 1.0));
+        assert!((t_tail(0.0, 7.0) - 0.5).abs() < 1e-9);
     }
 
     #[test]

@@ -209,6 +209,28 @@ fn what_has_not_ended_counts_against_either_decision() {
 }
 
 #[test]
+fn quick_failures_of_a_slow_target_are_not_taken_for_all_there_is() {
+    let looked = Looked::planned(Duration::from_mins(1), true);
+    // Three calls in a hundred fail at once, the others take twenty seconds.
+    let calls = |seconds: u64| {
+        move |n: u64| match n % 33 {
+            0 => Some((1000, Outcome::HttpError)),
+            _ if n + 2000 < seconds * 100 => Some((20_000_000, Outcome::Ok)),
+            _ => None,
+        }
+    };
+    for seconds in [18, 21, 30] {
+        for objective in ["error_rate < 10%", "p50 < 1m", "mean < 1m"] {
+            let (_, missed, all) = look(&looked, &run(seconds, calls(seconds)), 30, &[objective]);
+            assert_eq!((missed, all), (vec![], false), "{objective} after {seconds} s");
+        }
+    }
+    // What has failed is too much whatever becomes of the rest.
+    let (_, missed, _) = look(&looked, &run(30, calls(30)), 30, &["error_rate < 1%"]);
+    assert_eq!(missed, [0]);
+}
+
+#[test]
 fn an_early_look_is_stricter_than_the_end() {
     let looked = Looked::planned(Duration::from_mins(1), true);
     // 42 failures of 2800 where 56 are allowed.

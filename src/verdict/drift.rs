@@ -10,10 +10,10 @@ use std::fmt;
 use std::time::Duration;
 
 use super::longrun;
-use super::student;
 use super::validity::{Remark, Subject};
-use crate::measure::{Cell, Phase, Scope, Stretch, Summary, Timeline};
-use crate::time::humane_duration;
+use crate::measure::{Cell, Phase, Resource, Scope, Stretch, Summary, Timeline, Usage};
+use crate::statistics::{t_quantile, t_tail};
+use crate::time::{Moment, humane_duration};
 
 /// A shorter run says nothing about slopes.
 const SHORTEST: Duration = Duration::from_mins(1);
@@ -105,9 +105,35 @@ impl Drifting {
     }
 }
 
-/// Every slope of response times and errors after warm-up that is sure and matters.
+/// Every slope after warm-up that is sure and matters: of response times, errors and, where somebody looked, the memory of
+/// the target's process.
 pub fn drifts(summary: &Summary) -> Vec<Drift> {
-    of_timeline(&summary.tally(Scope::Total, Some(Phase::Measure)).timeline)
+    let mut drifts = of_timeline(&summary.tally(Scope::Total, Some(Phase::Measure)).timeline);
+    drifts.extend(of_memory(&summary.usage, summary.warmup));
+    drifts
+}
+
+fn of_memory(usage: &Timeline<Usage>, from: Moment) -> Option<Drift> {
+    let looks: Vec<(f64, f64)> = usage
+        .cells()
+        .iter()
+        .filter(|cell| usage.start_of(*cell) >= from)
+        .filter_map(|cell| Some((usage.start_of(cell).as_secs_f64(), Resource::Memory.of(cell).mean()?)))
+        .collect();
+    if looks.len() < 2 * STRETCHES || usage.width() * (looks.len() as u32) < SHORTEST {
+        return None;
+    }
+    let mean = |part: &[(f64, f64)], of: fn(&(f64, f64)) -> f64| part.iter().map(of).sum::<f64>() / part.len() as f64;
+    let points: Vec<(f64, f64)> = (0..STRETCHES)
+        .map(|place| stretch(&looks, place))
+        .map(|part| (mean(part, |look| look.0), mean(part, |look| look.1)))
+        .collect();
+    drift(Drifting::Memory, &points)
+}
+
+/// One of the stretches of a run.
+fn stretch<T>(whole: &[T], place: usize) -> &[T] {
+    &whole[place * whole.len() / STRETCHES..(place + 1) * whole.len() / STRETCHES]
 }
 
 fn of_timeline(timeline: &Timeline) -> Vec<Drift> {
@@ -118,7 +144,7 @@ fn of_timeline(timeline: &Timeline) -> Vec<Drift> {
     }
     let stretches: Vec<(f64, Cell)> = (0..STRETCHES)
         .map(|place| {
-            let part = &cells[place * cells.len() / STRETCHES..(place + 1) * cells.len() / STRETCHES];
+            let part = stretch(&cells, place);
             let mut whole = Cell::default();
             for cell in part {
                 whole.merge(cell);
@@ -154,14 +180,14 @@ pub fn drift(what: Drifting, points: &[(f64, f64)]) -> Option<Drift> {
     let parts: Vec<f64> =
         points.iter().map(|(at, value)| (at - middle) * (value - level - slope * (at - middle))).collect();
     let sum = longrun::of_sum(&parts);
-    let (error, freedom) = (sum.variance.sqrt() / spread, sum.freedom - 1.0);
+    let (error, freedom) = (sum.variance.sqrt() / spread, (sum.freedom - 1.0).max(1.0));
     let seconds = points.last()?.0 - points.first()?.0;
     let least = if what == Drifting::ErrorRate { ERRORS_MATTER } else { level.abs() * MATTERS };
-    let chance = 2.0 * student::upper_tail(slope.abs() / error, freedom);
+    let chance = 2.0 * t_tail(slope.abs() / error, freedom);
     if !(chance < MISTAKE / LOOKED_AT && (slope * seconds).abs() > least) {
         return None;
     }
-    let half = student::exceeded_by(0.05, freedom) * error;
+    let half = t_quantile(0.05, freedom) * error;
     Some(Drift {
         what,
         per_hour: slope * HOUR,
@@ -176,7 +202,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::time::Moment;
+    use crate::measure::Level;
 
     /// Seconds of forty calls that take from 5 to 15 ms, `slower(second)` times as long, and `frozen` of the seconds held up
     /// by up to half a second.
@@ -259,6 +285,25 @@ mod tests {
         let told = of_timeline(&timeline);
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].to_string().starts_with("the error rate grows by 0.2"), "{}", told[0]);
+    }
+
+    #[test]
+    fn memory_that_leaks_is_told_and_memory_that_comes_and_goes_is_not() {
+        let mut dice = ChaCha8Rng::seed_from_u64(16);
+        let mut looks = |of: &dyn Fn(u64) -> f64| {
+            let mut usage = Timeline::<Usage>::default();
+            for second in 0..600 {
+                let memory = (of(second) * (1.0 + 0.02 * dice.random::<f64>())) as u64;
+                usage.at(Moment::from_nanos(second * 1_000_000_000)).memory = Level::of(memory);
+            }
+            of_memory(&usage, Moment::from_nanos(30_000_000_000))
+        };
+        let leak = looks(&|second| 100e6 + 1e5 * second as f64).expect("60 MB in ten minutes");
+        // Looks read 1 % more than there is, on average.
+        assert!((leak.per_hour / 363.6e6 - 1.0).abs() < 0.01, "{leak:?}");
+        assert!(leak.interval.0 < leak.per_hour && leak.per_hour < leak.interval.1, "{leak:?}");
+        assert!(leak.to_string().starts_with("the target's memory grows by 6."), "{leak}");
+        assert_eq!(looks(&|second| 100e6 + 1e6 * (second % 50) as f64), None);
     }
 
     #[test]

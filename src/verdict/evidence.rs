@@ -20,8 +20,30 @@ use crate::time::Moment;
 pub struct Part {
     /// Only cells that end by then, where it is said.
     pub until: Option<Moment>,
-    /// Whether arrivals that were due and have not ended count as bad; else they do not count at all.
-    pub open_is_bad: bool,
+    /// What arrivals count as that were due and have not ended.
+    pub open: Open,
+    /// Whether the run was cut off, so that what was abandoned may yet have ended well: then it counts as open.
+    pub cut_off: bool,
+}
+
+impl Part {
+    /// What may speak against a promise, and for it: what was cut off may have ended well, and may have ended badly.
+    pub(super) fn each_way(self, tally: &Tally) -> [Self; 2] {
+        let uncertain = self.cut_off && tally.abandoned > 0;
+        if uncertain { [Open::Good, Open::Bad].map(|open| Self { open, ..self }) } else { [self; 2] }
+    }
+}
+
+/// What an arrival counts as that has not ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Open {
+    /// As nothing.
+    #[default]
+    Unknown,
+    /// As one that will end well, and at once: so that only those speak against a promise that have.
+    Good,
+    /// As one that will never end well: so that only those speak for a promise that have.
+    Bad,
 }
 
 /// What decides an objective.
@@ -39,7 +61,7 @@ impl Evidence {
         match (objective.indicator(), objective.bound()) {
             (_, Bound::Share(limit)) if limit <= 0.0 || limit >= 1.0 => None,
             (Indicator::ErrorRate, Bound::Share(limit)) => {
-                let counts = counts(tally, part, |cell| cell.bad() as f64);
+                let counts = counts(tally, part, |cell| (cell.bad() - cut(cell, part)) as f64);
                 Some(Self::Share(Share::of(&counts, 0.0)?, limit))
             }
             (Indicator::Dropped, Bound::Share(limit)) => {
@@ -103,15 +125,30 @@ fn cells(timeline: &Timeline, part: Part) -> impl Iterator<Item = &Cell> {
         .take_while(move |cell| part.until.is_none_or(|until| timeline.start_of(cell).after(width) <= until))
 }
 
-/// Arrivals that are waiting or in flight, as far as they count as bad.
-fn open(cell: &Cell, part: Part) -> f64 {
-    if part.open_is_bad { u64::from(cell.scheduled).saturating_sub(cell.ended()) as f64 } else { 0.0 }
+/// Arrivals that were cut off with the run.
+fn cut(cell: &Cell, part: Part) -> u64 {
+    if part.cut_off { u64::from(cell.abandoned) } else { 0 }
+}
+
+/// Arrivals that came to an end of their own.
+fn ended(cell: &Cell, part: Part) -> u64 {
+    cell.ended() - cut(cell, part)
+}
+
+/// Arrivals that are waiting or in flight, as far as they count, and how many of them as bad.
+fn open(cell: &Cell, part: Part) -> (f64, f64) {
+    let open = u64::from(cell.scheduled).saturating_sub(ended(cell, part)) as f64;
+    match part.open {
+        Open::Unknown => (0.0, 0.0),
+        Open::Good => (open, 0.0),
+        Open::Bad => (open, open),
+    }
 }
 
 fn counts(tally: &Tally, part: Part, bad: impl Fn(&Cell) -> f64) -> Vec<Count> {
     let count = |cell: &Cell| {
-        let open = open(cell, part);
-        Count { calls: cell.ended() as f64 + open, bad: bad(cell) + open }
+        let (open, bad_open) = open(cell, part);
+        Count { calls: ended(cell, part) as f64 + open, bad: bad(cell) + bad_open }
     };
     cells(&tally.timeline, part).map(count).collect()
 }
@@ -132,18 +169,24 @@ pub(super) fn above(tally: &Tally, limit: Duration, part: Part) -> Option<Share>
         .map(|(cell, (above, around))| {
             let around = *around as f64;
             unseen += around * over * (1.0 - over);
-            let open = open(cell, part);
-            let bad = *above as f64 + over * around + without_reply(cell) + open;
-            Count { calls: cell.ended() as f64 + open, bad }
+            let (open, bad_open) = open(cell, part);
+            let bad = *above as f64 + over * around + without_reply(cell) - cut(cell, part) as f64 + bad_open;
+            Count { calls: ended(cell, part) as f64 + open, bad }
         })
         .collect();
     Share::of(&counts, unseen)
 }
 
+/// The time of a call that never ends, in seconds: far above every bound.
+const ENDLESS: f64 = 1e12;
+
 /// The mean over all calls that ended.
 fn mean(tally: &Tally, part: Part) -> Option<Mean> {
     let times: Vec<Times> = cells(&tally.timeline, part)
-        .map(|cell| Times { calls: cell.answered() as f64, sum: cell.time as f64 * 1e-9 })
+        .map(|cell| {
+            let (open, endless) = open(cell, part);
+            Times { calls: cell.answered() as f64 + open, sum: cell.time as f64 * 1e-9 + endless * ENDLESS }
+        })
         .collect();
     let average = tally.mean_of_all_calls()?.as_secs_f64();
     let replies = tally.response_time.len() as f64;
@@ -223,6 +266,27 @@ mod tests {
     }
 
     #[test]
+    fn what_was_cut_off_with_the_run_speaks_neither_for_nor_against() {
+        // Nearly all are still on their way when the run is interrupted; one in ten has failed at once.
+        let tally = tally(|n, intended| match n % 10 {
+            0 => answered(intended, 1000, Outcome::HttpError),
+            _ => Fate::Abandoned,
+        });
+        let seen = |part: Part| {
+            ["error_rate < 50%", "p50 < 1s"].map(|objective| {
+                match Evidence::of(&objective.parse().unwrap(), &tally, part) {
+                    Some(Evidence::Share(share, _)) => (share.observed() * 100.0).round() as u32,
+                    other => panic!("{other:?}"),
+                }
+            })
+        };
+        assert_eq!(seen(Part::default()), [100, 90]);
+        let [against, in_favour] = Part { cut_off: true, ..Part::default() }.each_way(&tally);
+        assert_eq!((seen(against), seen(in_favour)), ([10, 0], [100, 90]));
+        assert_eq!(Part::default().each_way(&tally), [Part::default(); 2]);
+    }
+
+    #[test]
     fn what_is_decided_by_what_was_observed_has_no_evidence() {
         let tally = tally(|_, intended| answered(intended, 1000, Outcome::Ok));
         for plain in ["max < 1s", "rate >= 1/s", "dropped <= 0%", "error_rate <= 100%"] {
@@ -236,9 +300,13 @@ mod tests {
         let mut tally = tally(|_, intended| answered(intended, 1000, Outcome::Ok));
         tally.timeline.at(Moment::from_nanos(5_000 * MS)).scheduled += 7;
         let until = Some(Moment::from_nanos(10_500 * MS));
-        for (open_is_bad, calls, bad) in [(false, 1000.0, 0.0), (true, 1007.0, 7.0)] {
-            let seen = above(&tally, Duration::from_millis(2), Part { until, open_is_bad }).unwrap();
+        for (open, calls, bad) in [(Open::Unknown, 1000.0, 0.0), (Open::Good, 1007.0, 0.0), (Open::Bad, 1007.0, 7.0)] {
+            let part = Part { until, open, ..Part::default() };
+            let seen = above(&tally, Duration::from_millis(2), part).unwrap();
             assert!((seen.calls - calls).abs() < 1e-9 && (seen.bad - bad).abs() < 1e-9, "{seen:?}");
+            let mean = mean(&tally, part).unwrap();
+            assert!((mean.calls - calls).abs() < 1e-9, "{mean:?}");
+            assert_eq!(mean.observed > 1e6, bad > 0.0, "{mean:?}");
         }
     }
 }

@@ -22,18 +22,23 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Of an indicator that `evidence` is about.
-    pub(super) fn of(indicator: Indicator, evidence: &Evidence, tally: &Tally, part: Part) -> Option<Self> {
+    /// Of an indicator that the evidence is about: its low end as far as what was seen in the first part of the run says so,
+    /// its high end by what was seen in the second.
+    pub(super) fn of(
+        indicator: Indicator,
+        [least, most]: [&Evidence; 2],
+        tally: &Tally,
+        parts: [Part; 2],
+    ) -> Option<Self> {
         let seconds = |seconds: f64| Observed::Time(Quantile::Finite(Duration::from_secs_f64(seconds.clamp(0.0, 1e9))));
-        match (evidence, indicator.quantile()) {
-            (Evidence::Mean(mean, _), _) if mean.is_scarce() => None,
-            (Evidence::Mean(mean, _), _) => {
-                Some(Self { low: seconds(mean.lower(ERROR)), high: seconds(mean.upper(ERROR)) })
+        match (least, most, indicator.quantile()) {
+            (Evidence::Share(..), _, Some(quantile)) => of_quantile(tally, quantile, parts),
+            (Evidence::Mean(least, _), Evidence::Mean(most, _), _) => (!least.is_scarce() && !most.is_scarce())
+                .then(|| Self { low: seconds(least.lower(ERROR)), high: seconds(most.upper(ERROR)) }),
+            (Evidence::Share(least, _), Evidence::Share(most, _), None) => {
+                Some(Self { low: Observed::Share(least.lower(ERROR)), high: Observed::Share(most.upper(ERROR)) })
             }
-            (Evidence::Share(..), Some(quantile)) => of_quantile(tally, quantile, part),
-            (Evidence::Share(share, _), None) => {
-                Some(Self { low: Observed::Share(share.lower(ERROR)), high: Observed::Share(share.upper(ERROR)) })
-            }
+            (Evidence::Mean(..), Evidence::Share(..), _) | (Evidence::Share(..), Evidence::Mean(..), _) => None,
         }
     }
 }
@@ -55,13 +60,14 @@ impl fmt::Display for Interval {
 
 /// The order statistics between which a quantile lies: the times that neither surely more nor surely fewer calls exceed than
 /// the quantile leaves. It is the test of a bound, turned round.
-fn of_quantile(tally: &Tally, quantile: f64, part: Part) -> Option<Interval> {
+fn of_quantile(tally: &Tally, quantile: f64, [least, most]: [Part; 2]) -> Option<Interval> {
     let times: Vec<Duration> = tally.response_time.buckets().map(|(end, _)| end).collect();
     let allowed = 1.0 - quantile;
-    let at = |time: &Duration| above(tally, *time, part);
+    let at = |time: &Duration, part| above(tally, *time, part);
     // More than allowed take surely longer than each of the times before the low end.
-    let low = times.partition_point(|time| at(time).is_some_and(|share| share.lower(ERROR) > allowed));
-    let high = low + times[low..].partition_point(|time| at(time).is_some_and(|share| share.upper(ERROR) >= allowed));
+    let low = times.partition_point(|time| at(time, least).is_some_and(|share| share.lower(ERROR) > allowed));
+    let high =
+        low + times[low..].partition_point(|time| at(time, most).is_some_and(|share| share.upper(ERROR) >= allowed));
     let end = |place: usize| times.get(place).map_or(Quantile::Unbounded, |time| Quantile::Finite(*time));
     (!tally.response_time.is_empty() || tally.without_reply() > 0)
         .then(|| Interval { low: Observed::Time(end(low)), high: Observed::Time(end(high)) })

@@ -9,7 +9,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::evidence::Evidence;
+use super::down;
+use super::evidence::{Evidence, Part};
 use super::figure;
 use super::indicator::Indicator;
 use super::interval::Interval;
@@ -138,7 +139,9 @@ struct Case<'a> {
     tally: &'a Tally,
     stretch: Stretch,
     observed: Option<Observed>,
-    evidence: Option<Evidence>,
+    /// The parts of the run that may speak against it, and for it.
+    parts: [Part; 2],
+    evidence: Option<[Evidence; 2]>,
 }
 
 /// Judges a run on these terms.
@@ -155,12 +158,17 @@ pub fn judge(summary: &Summary, objectives: &[Resolved], terms: &Terms) -> Judge
             let stretch = Stretch { duration: summary.measured_duration(each.scope), end };
             let observed = observe(each.objective.indicator(), tally, stretch);
             let sure = observed.filter(|_| terms.judging == Judging::Confident);
-            let evidence = sure.and_then(|_| Evidence::of(&each.objective, tally, terms.part));
-            Case { objective: &each.objective, tally, stretch, observed, evidence }
+            let evidence = |part| sure.and_then(|_| Evidence::of(&each.objective, tally, part));
+            let parts = terms.part.each_way(tally);
+            let evidence = evidence(parts[0]).and_then(|against| {
+                let in_favour = if parts[0] == parts[1] { against } else { evidence(parts[1])? };
+                Some([against, in_favour])
+            });
+            Case { objective: &each.objective, tally, stretch, observed, parts, evidence }
         })
         .collect();
     let known: Vec<(usize, &Evidence)> =
-        cases.iter().enumerate().filter_map(|(place, case)| Some((place, case.evidence.as_ref()?))).collect();
+        cases.iter().enumerate().filter_map(|(place, case)| Some((place, &case.evidence.as_ref()?[0]))).collect();
     let missed = holm(&known, terms.fail, |(_, evidence), error| evidence.is_above(error));
     let missed: BTreeSet<usize> =
         known.iter().zip(missed).filter(|(_, missed)| *missed).map(|((place, _), _)| *place).collect();
@@ -190,15 +198,15 @@ fn find(case: &Case<'_>, missed: bool, terms: &Terms) -> Finding {
         None if met_as_observed(&objective, observed) => Standing::Met,
         None => Standing::Missed,
         Some(_) if missed => Standing::Missed,
-        Some(evidence) if terms.pass.is_some_and(|error| evidence.is_below(error)) => Standing::Met,
+        Some([_, in_favour]) if terms.pass.is_some_and(|error| in_favour.is_below(error)) => Standing::Met,
         Some(_) => Standing::Undecided,
     };
     let open = case.evidence.as_ref().filter(|_| standing == Standing::Undecided && terms.details);
     let rate = case.tally.ended() as f64 / case.stretch.duration.as_secs_f64().max(f64::MIN_POSITIVE);
-    let sureness = case.evidence.as_ref().map(|evidence| Sureness {
-        interval: Some(evidence)
+    let sureness = case.evidence.as_ref().map(|[evidence, in_favour]| Sureness {
+        interval: Some([evidence, in_favour])
             .filter(|_| terms.details)
-            .and_then(|evidence| Interval::of(objective.indicator(), evidence, case.tally, terms.part)),
+            .and_then(|evidence| Interval::of(objective.indicator(), evidence, case.tally, case.parts)),
         calls: evidence.calls() as u64,
         effective: evidence.effective(),
         assumes_independence: evidence.assumes_independence(),
@@ -208,7 +216,10 @@ fn find(case: &Case<'_>, missed: bool, terms: &Terms) -> Finding {
         standing,
         sentence: format!("{objective}: {}", sentence(&observed, interval.as_ref(), &objective)),
         budget_left: Some(budget_left(&objective, &observed, case.tally)),
-        missing: open.map(|evidence| Missing::of(evidence, terms.errors(), rate)),
+        missing: open.map(|[evidence, _]| match down::since(&case.tally.timeline) {
+            Some(_) if evidence.is_scarce() => Missing::UP,
+            _ => Missing::of(evidence, terms.errors(), rate),
+        }),
         objective,
         observed: Some(observed),
         sureness,

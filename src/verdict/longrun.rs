@@ -1,4 +1,5 @@
-//! How much a sum over the cells of a timeline varies when neighbouring cells go together.
+//! How much a sum over stretches of a run varies when neighbouring stretches go together, where nothing is known of how much it
+//! would vary if they did not: for slopes. (Counts have a spread of their own: `statistics::Dependence`.)
 //!
 //! The long-run variance with Bartlett weights (Newey and West, *Econometrica* 55, 1987); how many neighbours count follows
 //! from the series itself: Andrews' rule with a first-order autoregression (*Econometrica* 59, 1991). The degrees of

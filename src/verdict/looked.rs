@@ -1,14 +1,15 @@
 //! A run at which one looks before its end: when, on which terms, and what the look that stopped it saw.
 //!
 //! A look sees what was due until two seconds before it, so that nearly all of that has ended. What has not is counted
-//! against either decision. The look that stops a run is saved with it; a later judgement sees the same part of the run with
-//! the same errors, and what has ended in the meantime can only confirm it.
+//! against either decision: as bad where a promise would be met, as good where it would be missed. The look that stops a run
+//! is saved with it, and the run awaits what it has sent; a later judgement sees the same part of the run with the same
+//! errors, and what has ended in the meantime confirms it.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::evidence::Part;
+use super::evidence::{Open, Part};
 use super::indicator::Indicator;
 use super::judge::{Standing, judge};
 use super::objective::Resolved;
@@ -54,12 +55,22 @@ impl Looked {
         Self { planned: Looks::planned(at_most.as_secs_f64(), passes, ERROR), stopped: None }
     }
 
+    /// The error that PASS may make at the end of a run, where looks before it take their part.
+    pub fn error_at_the_end(looks: Option<&Self>) -> f64 {
+        looks.and_then(|looks| looks.planned.last.pass).unwrap_or(ERROR)
+    }
+
+    /// How long a run is measured at least for one look before its end.
+    pub fn shortest() -> Duration {
+        Duration::from_secs_f64(Looks::shortest())
+    }
+
     /// On which terms the run that has ended is judged.
     pub fn terms(&self, judging: Judging) -> Terms {
         match self.stopped {
             None => Terms::of(judging).at(&self.planned.last),
             Some(Stopped { look, until }) => {
-                let part = Part { until: Some(until), open_is_bad: false };
+                let part = Part { until: Some(until), ..Part::default() };
                 Terms { part, ..Terms::of(judging).at(&look) }
             }
         }
@@ -75,19 +86,20 @@ impl Looked {
     pub fn look(&self, number: usize, summary: &Summary, now: Moment, objectives: &[Resolved]) -> (Stopped, Decided) {
         let look = self.planned.early[number];
         let until = Moment::from_nanos(now.as_nanos().saturating_sub(SETTLING.as_nanos() as u64));
-        let standings = |open_is_bad| {
-            let part = Part { until: Some(until), open_is_bad };
+        let standings = |open| {
+            let part = Part { until: Some(until), open, ..Part::default() };
             let terms = Terms { part, ..Terms::default().at(&look).at_a_glance() };
             judge(summary, objectives, &terms).findings.into_iter().map(|finding| finding.standing)
         };
         // What is open may yet end well, and may yet end badly. A rate that was not kept up so far may be in the end.
         let final_ = |place: usize| objectives[place].objective.indicator() != Indicator::Rate;
-        let missed: Vec<usize> = standings(false)
+        let missed: Vec<usize> = standings(Open::Good)
             .enumerate()
             .filter_map(|(place, standing)| (standing == Standing::Missed && final_(place)).then_some(place))
             .collect();
-        let all =
-            standings(true).enumerate().all(|(place, standing)| standing == Standing::Met || missed.contains(&place));
+        let all = standings(Open::Bad)
+            .enumerate()
+            .all(|(place, standing)| standing == Standing::Met || missed.contains(&place));
         (Stopped { look, until }, Decided { missed, all })
     }
 }

@@ -29,6 +29,8 @@ pub enum Need {
     Fail,
     /// A longer run: what was bad was bad together, so that many calls say as little as a few.
     Stretches,
+    /// A target that is up to the end of the run.
+    Up,
     /// Something else than calls: what was seen is too near to the limit.
     Distance,
 }
@@ -47,6 +49,9 @@ pub struct Missing {
 impl Missing {
     /// For an objective of which nothing was seen.
     pub(super) const NOTHING: Self = Self { need: Need::Anything, calls: None, time: None };
+
+    /// For an objective of which, from some moment on, nothing good was seen.
+    pub(super) const UP: Self = Self { need: Need::Up, calls: None, time: None };
 
     /// What `evidence` lacks, where PASS is given and FAIL found with these errors, and `rate` calls end in a second.
     pub(super) fn of(evidence: &Evidence, (pass, fail): (f64, f64), rate: f64) -> Self {
@@ -87,6 +92,7 @@ impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(calls) = self.calls else {
             return f.write_str(match self.need {
+                Need::Up => "a target that is up to the end: it failed in the midst of the run, once, and more calls to it as it is would say no more",
                 Need::Anything => "calls of it that end after warm-up: run longer, or give it more weight",
                 _ => "distance: what was seen is so near to the limit that no run of sensible length would decide",
             });
@@ -101,7 +107,7 @@ impl fmt::Display for Missing {
             Need::Pass => " would show that it is met, in nine runs of ten, if the figures stay as they are",
             Need::Fail => " would show that it is missed, in nine runs of ten, if the figures stay as they are",
             Need::Stretches => " at least: calls were bad together, so that many say as little as a few",
-            Need::Anything | Need::Distance => "",
+            Need::Anything | Need::Up | Need::Distance => "",
         })
     }
 }
@@ -133,6 +139,7 @@ mod tests {
         let stall = Share::of(&(0..20).map(stall).collect::<Vec<_>>(), 0.0).unwrap();
         let all = [
             Missing::NOTHING,
+            Missing::UP,
             missing(0, 100_000, 1e-5, 10_000.0),
             missing(3, 400, 0.02, 100.0),
             missing(9, 400, 0.015, 100.0),
@@ -142,6 +149,7 @@ mod tests {
         ];
         insta::assert_snapshot!(all.map(|missing| missing.to_string()).join("\n"), @r"
         calls of it that end after warm-up: run longer, or give it more weight
+        a target that is up to the end: it failed in the midst of the run, once, and more calls to it as it is would say no more
         199 572 more calls (20.0 s at this rate), none of them bad
         319 more calls (4.00 s at this rate) would show that it is met, in nine runs of ten, if the figures stay as they are
         2 379 more calls (24.0 s at this rate) would show that it is missed, in nine runs of ten, if the figures stay as they are

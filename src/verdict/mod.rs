@@ -7,6 +7,7 @@
 pub mod compare;
 #[cfg(test)]
 mod confidence_tests;
+mod down;
 mod drift;
 mod enough;
 mod evidence;
@@ -24,7 +25,6 @@ pub mod search;
 #[cfg(test)]
 mod stalled;
 mod steady;
-mod student;
 mod suggest;
 mod sustained;
 mod terms;

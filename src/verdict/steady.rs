@@ -29,6 +29,8 @@ const SECOND: u64 = 1_000_000_000;
 pub struct Steadiness {
     /// The latest second that was looked at.
     looked: u64,
+    /// How many seconds there were to be looked at then.
+    ended: usize,
     /// How many looks in a row found it steady.
     agreeing: u32,
 }
@@ -43,21 +45,21 @@ impl Steadiness {
         }
         self.looked = whole;
         let together = summary.tally(Scope::Total, Some(Phase::Warmup)).timeline;
+        let ended = ended_seconds(&together, whole).len();
+        if std::mem::replace(&mut self.ended, ended) == ended {
+            return None;
+        }
         let steady = steady_from(&together, whole);
         self.agreeing = if steady.is_some() { self.agreeing + 1 } else { 0 };
         (self.agreeing >= AGREEING).then(|| Moment::from_nanos((now.as_nanos() / SECOND + NOTICE) * SECOND))
     }
 }
 
-/// From which of the first `whole` seconds on the timeline is steady; `None` where it is not yet, or not all of what was
-/// due in them has come to an end.
+/// From which of the first `whole` seconds on the timeline is steady, as far as all that was due in them has come to an end;
+/// `None` where it is not yet.
 fn steady_from(timeline: &Timeline, whole: u64) -> Option<usize> {
-    if timeline.width() != Duration::from_secs(1) {
-        return None;
-    }
-    let cells: Vec<&Cell> = timeline.cells().iter().filter(|cell| cell.index < whole && cell.scheduled > 0).collect();
-    let ended = |cell: &Cell| u64::from(cell.ok) + cell.bad() >= u64::from(cell.scheduled);
-    if cells.len() < FEWEST || !cells.iter().all(|cell| ended(cell)) {
+    let cells = ended_seconds(timeline, whole);
+    if cells.len() < FEWEST {
         return None;
     }
     let errors = |cell: &Cell| cell.bad() as f64 / f64::from(cell.scheduled);
@@ -76,6 +78,14 @@ fn steady_from(timeline: &Timeline, whole: u64) -> Option<usize> {
         latest = latest.max(from);
     }
     Some(latest)
+}
+
+/// The first seconds of which all that was due has come to an end.
+fn ended_seconds(timeline: &Timeline, whole: u64) -> Vec<&Cell> {
+    let seconds = timeline.cells().iter().filter(|cell| cell.index < whole && cell.scheduled > 0);
+    let ended = |cell: &&Cell| cell.ended() >= u64::from(cell.scheduled);
+    let of_one_second = timeline.width() == Duration::from_secs(1);
+    seconds.filter(|_| of_one_second).take_while(ended).collect()
 }
 
 /// Whether a line through the values neither rises nor falls for sure: the rule alone takes a slow fall under noise for
@@ -191,8 +201,12 @@ mod tests {
         let mut dice = ChaCha8Rng::seed_from_u64(5);
         let mut timeline = run(30, 0.0, &mut dice, |_| 10.0);
         assert_eq!(steady_from(&timeline, 30), Some(0));
-        timeline.at(Moment::from_nanos(20 * SECOND)).scheduled += 1;
+        // With a call of the eleventh second under way, ten seconds are left, which are too few.
+        timeline.at(Moment::from_nanos(10 * SECOND)).scheduled += 1;
         assert_eq!(steady_from(&timeline, 30), None);
+        timeline.at(Moment::from_nanos(10 * SECOND)).ok += 1;
+        timeline.at(Moment::from_nanos(20 * SECOND)).scheduled += 1;
+        assert_eq!(steady_from(&timeline, 30), Some(0));
         assert_eq!(steady_from(&timeline, 20), Some(0));
         assert_eq!(steady_from(&timeline, FEWEST as u64 - 1), None);
     }

@@ -80,6 +80,13 @@ impl Terms {
         self
     }
 
+    /// The same of a run that was cut off while calls were on their way.
+    #[must_use]
+    pub const fn cut_off(mut self, was_cut_off: bool) -> Self {
+        self.part.cut_off = was_cut_off;
+        self
+    }
+
     /// The same for a glance: no intervals, and nothing about what is missing.
     #[must_use]
     pub const fn at_a_glance(mut self) -> Self {

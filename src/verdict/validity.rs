@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{figure, health};
+use super::{down, figure, health};
 use crate::measure::{Phase, Scope, Summary, Tally};
 use crate::outcome::Outcome;
 
@@ -46,6 +46,8 @@ pub enum Subject {
     Warmup,
     /// Something grew or fell over the run.
     Drift,
+    /// The target went down and did not come back.
+    Down,
     /// Calls took the place of others.
     Substituted,
     /// Calls used an idempotency key again.
@@ -109,6 +111,11 @@ pub(super) fn notes(summary: &Summary, measured: &Tally, tightest: Option<Durati
         let figure = format!("{under_way} arrivals were waiting or in flight when this was taken");
         Remark::new(Subject::Unfinished, figure, "they are not judged; the figures of the finished run may be worse")
     });
+    let cut = summary.due.filter(|_| measured.abandoned > 0).map(|_| {
+        let calls = if measured.abandoned == 1 { "call was" } else { "calls were" };
+        let figure = format!("{} {calls} unanswered when the run ended", measured.abandoned);
+        Remark::new(Subject::Unfinished, figure, "whether they would have ended well is not known")
+    });
     let substituted = (measured.substituted > 0).then(|| {
         let share = figure::share(measured.substituted as f64 / measured.ended().max(1) as f64);
         let figure =
@@ -127,7 +134,16 @@ pub(super) fn notes(summary: &Summary, measured: &Tally, tightest: Option<Durati
     });
     // Where it is a doubt already it is no note too.
     let hungry = health::hungry(summary, tightest).filter(|_| health::starved(summary, tightest).is_none());
-    let some = [unfinished, substituted, probes, resources, hungry, health::stolen(summary)];
+    let some = [
+        down::remark(summary, measured),
+        unfinished,
+        cut,
+        substituted,
+        probes,
+        resources,
+        hungry,
+        health::stolen(summary),
+    ];
     some.into_iter().flatten().chain(health::scarce(summary)).collect()
 }
 
@@ -154,7 +170,11 @@ fn late(measured: &Tally, tightest: Option<Duration>) -> Option<Remark> {
     let (lag, limit) = (figure::time(lag), figure::time(limit));
     let figure = match tightest.map(figure::time) {
         Some(bound) => {
-            format!("the generator's pacing lag p99 was {lag}, above {limit} (5% of the bound {bound}, at least 1ms)")
+            if pacing_limit(tightest) > LEAST_LAG {
+                format!("the generator's pacing lag p99 was {lag}, above {limit} (5% of the bound {bound})")
+            } else {
+                format!("the generator's pacing lag p99 was {lag}, above {limit}, the least that is allowed")
+            }
         }
         None => format!("the generator's pacing lag p99 was {lag}, above {limit}"),
     };
@@ -268,7 +288,7 @@ mod tests {
         let stalled = run(WARMUP, Duration::from_millis(80), Outcome::Ok);
         let measured = stalled.tally(Scope::Total, None);
         let doubts = doubts(&stalled, &measured, Some(Duration::from_millis(100)));
-        insta::assert_snapshot!(doubts[0], @"the generator's pacing lag p99 was 80ms, above 5ms (5% of the bound 100ms, at least 1ms): lower --rate, add --lanes, or use a host with a free core");
+        insta::assert_snapshot!(doubts[0], @"the generator's pacing lag p99 was 80ms, above 5ms (5% of the bound 100ms): lower --rate, add --lanes, or use a host with a free core");
     }
 
     #[test]

@@ -35,8 +35,8 @@ pub(super) fn objectives(report: &Report<'_>, main: &mut Markup) {
                 table.block(tag("tbody"), |body| findings.iter().for_each(|finding| row(finding, body)));
             });
         });
-        if let Some(text) = words::assumption(report) {
-            section.said(tag("p").class("soft"), &text);
+        for text in [words::assumption(report), words::looks(report)].iter().flatten() {
+            section.said(tag("p").class("soft"), text);
         }
     });
 }

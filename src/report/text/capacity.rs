@@ -89,7 +89,14 @@ fn limit(report: &CapacityReport<'_>, page: &mut Page<'_>) -> fmt::Result {
     let why = match limit.why {
         Why::Missed => format!("{at} was not held:"),
         Why::Undecided => format!("{at} was not decided; a longer --probe-at-most could:"),
-        Why::Generator => format!("{at} is more than this generator can drive, which says nothing about the target:"),
+        Why::Generator => format!(
+            "{at} is more than this generator can drive, which says nothing about the target; add --lanes, or use a host with \
+             a free core:"
+        ),
+        Why::Noise => format!(
+            "{at} could not be measured, though higher rates could: something else keeps this host busy; try again when it is \
+             quiet:"
+        ),
     };
     page.paragraph("", &why)?;
     report.limit.iter().try_for_each(|sentence| page.paragraph("  - ", sentence))
@@ -260,7 +267,7 @@ mod tests {
             [(Verdict::Fail, "20/s was not held"), (Verdict::Invalid, "more than this generator can drive")]
         {
             none.probes[0].verdict = Some(verdict);
-            let twice = if verdict == Verdict::Invalid { 2 } else { 1 };
+            let twice = if verdict == Verdict::Invalid { 3 } else { 1 };
             let probes = std::iter::repeat_n(none.probes[0].clone(), twice).collect();
             let page = text(&SavedCapacity { probes, ..none.clone() });
             assert!(page.contains("NO RATE") && page.contains(words), "{page}");

@@ -130,17 +130,18 @@ mod tests {
 
     #[test]
     fn runs_too_short_to_decide_anything() {
-        insta::assert_snapshot!(compared(&[fixtures::ok(), fixtures::ok()], text));
+        insta::assert_snapshot!(compared(&[fixtures::ok(), SavedRun { run_id: "b".into(), ..fixtures::ok() }], text));
     }
 
     #[test]
     fn nothing_is_wider_than_eighty_columns_and_no_name_moves_the_cursor() {
-        let hostile = || {
+        let hostile = |id: &str| {
             let mut run = fixtures::hostile();
+            run.run_id = id.to_owned();
             run.ending = crate::report::Ending::Completed;
             run
         };
-        let pairs = [[hostile(), hostile()], worse()];
+        let pairs = [[hostile("a"), hostile("b")], worse()];
         for page in pairs.iter().map(|runs| compared(runs, text)) {
             let wide = page.lines().find(|line| columns(line) > WIDTH);
             assert_eq!(wide, None, "{page}");
@@ -149,6 +150,22 @@ mod tests {
             assert!(!page.contains('\u{1b}') && !page.contains('\u{202e}'), "{page}");
         }
         assert!(!compared(&pairs[0], markdown).contains("<script>"));
+    }
+
+    #[test]
+    fn an_operation_that_is_no_longer_called_is_not_passed_over() {
+        let mut runs = worse();
+        let plan = runs[1].plan.clone();
+        // Every call is of the first operation.
+        runs[1] = fixtures::run(plan, 120, |n, due| fixtures::Told {
+            flow: 0,
+            operation: 0,
+            fate: fixtures::answer(due, 90, 12_000 + n % 7, crate::outcome::Outcome::Ok),
+            said: None,
+        });
+        let page = compared(&runs, text);
+        assert!(page.starts_with(&"─".repeat(WIDTH)) && page.contains("NOT DECIDED"), "{page}");
+        assert!(page.contains("p95 of verify_payment: - (-); one of the runs saw too little of it"), "{page}");
     }
 
     #[test]

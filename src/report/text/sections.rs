@@ -58,7 +58,8 @@ pub(super) fn objectives(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Resul
             page.paragraph("            ", &words::sure(sureness))?;
         }
     }
-    words::assumption(report).map_or(Ok(()), |text| page.paragraph("  ", &text))
+    let below = [words::assumption(report), words::looks(report)];
+    below.iter().flatten().try_for_each(|text| page.paragraph("  ", text))
 }
 
 /// Counts on the left, rates and durations on the right.

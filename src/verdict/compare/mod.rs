@@ -21,7 +21,7 @@ use serde::Serialize;
 pub use effect::Effect;
 
 use crate::measure::{Quantile, Scope, Summary};
-use crate::verdict::student;
+use crate::statistics::normal_quantile;
 use crate::verdict::{Indicator, Unit};
 use effect::MISTAKE;
 use quantiles::Pair;
@@ -307,7 +307,7 @@ impl Change {
         } else {
             // What is left of chance must shrink to what all that was looked at leaves.
             let (has, wants) = (worse.clamp(1e-6, 0.4999), MISTAKE);
-            student::exceeded_by(wants, f64::INFINITY) / student::exceeded_by(has, f64::INFINITY)
+            normal_quantile(wants) / normal_quantile(has)
         };
         if ratio.is_finite() { Missing::LongerRuns((ratio * ratio).max(1.1)) } else { Missing::Calls }
     }

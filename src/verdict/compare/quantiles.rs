@@ -7,8 +7,8 @@
 //! number of independent events above the quantile.
 
 use super::effect::Effect;
-use super::sampled::{Border, Sampled};
-use crate::verdict::student::upper_tail;
+use super::sampled::Sampled;
+use crate::statistics::t_tail;
 
 /// Two runs, and the share of their arrivals that may be above the quantile.
 pub(super) struct Pair<'a> {
@@ -49,7 +49,7 @@ impl Pair<'_> {
         let (variance, freedom) = self.variance(time, factor, share);
         let deviation = (variance / all * (1.0 / base + 1.0 / new)).sqrt();
         let events = (share.min(1.0 - share) * all).powi(2) / variance;
-        upper_tail((new_above / new - old_above / base) / deviation, freedom.min(events))
+        t_tail((new_above / new - old_above / base) / deviation, freedom.min(events))
     }
 
     /// The smallest time for which `enough` holds, of those that occurred; infinite where it holds for none.
@@ -85,11 +85,10 @@ impl Pair<'_> {
         for (old, new) in old.iter().zip(&new) {
             let part = (old.above + new.above) / all;
             let alone = all * part * (1.0 - part);
-            let Border { varies: old, .. } = old;
-            let Border { varies: new, .. } = new;
-            let grows = (old.variance + new.variance) / alone;
+            let together = old.varies.and(new.varies);
+            let grows = together.variance / alone;
             if alone >= 1.0 && grows > worst.0 {
-                worst = (grows, old.freedom + new.freedom);
+                worst = (grows, together.freedom);
             }
         }
         (independent * worst.0, worst.1)

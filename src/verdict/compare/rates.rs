@@ -5,8 +5,8 @@
 //! *Biometrics* 34, 1978), with the variance that the timelines show.
 
 use super::effect::Effect;
-use super::sampled::Sampled;
-use crate::verdict::student::upper_tail;
+use super::sampled::{Sampled, Spread};
+use crate::statistics::t_tail;
 
 /// No change by a larger factor than e to this is looked for.
 const MOST_CHANGE: f64 = 12.0;
@@ -17,8 +17,7 @@ pub(super) struct Achieved {
     /// Arrivals answered ok in time for each that was scheduled, on a logarithmic scale.
     pub(super) ln: f64,
     /// The variance of that.
-    pub(super) variance: f64,
-    freedom: f64,
+    pub(super) varies: Spread,
 }
 
 impl Achieved {
@@ -28,9 +27,8 @@ impl Achieved {
         if came.above < 1.0 || scheduled < 1.0 {
             return None;
         }
-        // Of how many came, one more or less is never known.
-        let variance = came.varies.variance.max(1.0) / came.above.powi(2);
-        Some(Self { ln: (came.above / scheduled).ln(), variance, freedom: came.varies.freedom })
+        let varies = Spread { variance: came.varies.variance / came.above.powi(2), ..came.varies };
+        Some(Self { ln: (came.above / scheduled).ln(), varies })
     }
 }
 
@@ -38,7 +36,7 @@ impl Achieved {
 pub(super) fn effect(base: &Sampled, new: &Sampled) -> Option<Effect> {
     let (old, fresh) = (Achieved::of(base)?, Achieved::of(new)?);
     let estimate = fresh.ln - old.ln;
-    let (deviation, freedom) = ((old.variance + fresh.variance).sqrt(), old.freedom + fresh.freedom);
-    let tail = |change: f64| upper_tail((estimate - change) / deviation, freedom);
+    let both = old.varies.and(fresh.varies);
+    let tail = |change: f64| t_tail((estimate - change) / both.variance.sqrt(), both.freedom);
     Some(Effect::inverted(estimate, MOST_CHANGE, &tail))
 }

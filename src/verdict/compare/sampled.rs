@@ -3,8 +3,8 @@
 use std::cell::OnceCell;
 use std::time::Duration;
 
-use super::super::longrun::{self, LongRun};
 use crate::measure::{Cell, Phase, Quantile, Scope, Summary, Tally};
+use crate::statistics::Dependence;
 use crate::time::Moment;
 
 /// One run's arrivals of one scope, after warm-up.
@@ -27,7 +27,25 @@ pub(super) struct Border {
     /// How many there were.
     pub(super) above: f64,
     /// How much that number varies.
-    pub(super) varies: LongRun,
+    pub(super) varies: Spread,
+}
+
+/// The variance of a number, and how well it is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spread {
+    pub(super) variance: f64,
+    /// Degrees of freedom of that, by Satterthwaite's rule; infinite where it follows from the number itself.
+    pub(super) freedom: f64,
+}
+
+impl Spread {
+    /// That of a sum of two numbers that have nothing to do with each other.
+    pub(super) fn and(self, other: Self) -> Self {
+        let variance = self.variance + other.variance;
+        let part = |of: Self| of.variance.powi(2) / of.freedom.max(1.0);
+        let parts = part(self) + part(other);
+        Self { variance, freedom: if parts > 0.0 { variance * variance / parts } else { f64::INFINITY } }
+    }
 }
 
 /// How many arrivals of a cell came to an end.
@@ -96,17 +114,17 @@ impl Sampled {
 
     fn border(&self, place: Option<usize>) -> Border {
         let Some((border, known)) = place.and_then(|place| self.borders.get(place)) else {
-            return Border { above: self.ended(), varies: LongRun::default() };
+            return Border { above: self.ended(), varies: Spread::default() };
         };
         *known.get_or_init(|| {
             let limit = Duration::from_nanos(*border as u64);
-            self.varies(|cell| ended(cell) - cell.response.count_at_or_below(limit) as f64, ended)
+            self.varies(|cell| ended(cell) - cell.response.count_at_or_below(limit) as f64, ended, binomial)
         })
     }
 
     /// How many arrivals did not end ok, and how much that varies.
     pub(super) fn bad(&self) -> Border {
-        self.varies(|cell| cell.bad() as f64, ended)
+        self.varies(|cell| cell.bad() as f64, ended, binomial)
     }
 
     /// How many ok answers came while the schedule ran, of how many scheduled arrivals, and how much the first varies.
@@ -117,22 +135,28 @@ impl Sampled {
         // A call that took the place of another operation ends where it was perhaps not scheduled.
         let due = |cell: &Cell| f64::from(cell.scheduled).max(ended(cell));
         let scheduled = self.tally.timeline.cells().iter().map(due).sum();
-        (Border { above: self.tally.came_by(self.end) as f64, ..self.varies(came, due) }, scheduled)
+        (Border { above: self.tally.came_by(self.end) as f64, ..self.varies(came, due, |_, _| 1.0) }, scheduled)
     }
 
-    /// How much the sum of `part` varies, where each cell has its share of `whole`.
-    fn varies(&self, part: impl Fn(&Cell) -> f64, whole: impl Fn(&Cell) -> f64) -> Border {
-        let cells: Vec<(f64, f64)> = self
-            .tally
-            .timeline
-            .cells()
-            .iter()
-            .map(|cell| (part(cell), whole(cell)))
-            .filter(|(_, all)| *all > 0.0)
-            .collect();
+    /// How much the sum of `part` varies, where each cell has its share of `whole`; were all arrivals independent, a share of
+    /// so many would vary as `independent` says.
+    fn varies(
+        &self,
+        part: impl Fn(&Cell) -> f64,
+        whole: impl Fn(&Cell) -> f64,
+        independent: impl Fn(f64, f64) -> f64,
+    ) -> Border {
+        let cells = self.tally.timeline.cells().iter().map(|cell| (part(cell), whole(cell)));
+        let cells: Vec<(f64, f64)> = cells.filter(|(_, all)| *all > 0.0).collect();
         let (above, all) = cells.iter().fold((0.0, 0.0), |(above, all), cell| (above + cell.0, all + cell.1));
         let share = if all > 0.0 { above / all } else { 0.0 };
         let residuals: Vec<f64> = cells.iter().map(|(part, whole)| part - share * whole).collect();
-        Border { above, varies: longrun::of_sum(&residuals) }
+        let Dependence { variance, freedom, .. } = Dependence::of(&residuals, independent(share, all), 0.0);
+        Border { above, varies: Spread { variance, freedom } }
     }
+}
+
+/// The variance of how many of `all` independent arrivals are among a share of them.
+fn binomial(share: f64, all: f64) -> f64 {
+    all * share * (1.0 - share)
 }

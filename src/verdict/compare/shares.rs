@@ -7,7 +7,7 @@
 
 use super::effect::Effect;
 use super::sampled::Sampled;
-use crate::verdict::student::upper_tail;
+use crate::statistics::t_tail;
 
 /// Errors among the calls of one run, as if they were independent.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +22,9 @@ pub(super) fn effect(base: &Sampled, new: &Sampled) -> Option<Effect> {
     let all = base.ended() + new.ended();
     let share = (base.tally.bad() + new.tally.bad()) as f64 / all;
     let independent = all * share * (1.0 - share);
-    let grows = if independent > 0.0 { (old.varies.variance + fresh.varies.variance) / independent } else { 1.0 };
-    let freedom = if grows > 1.0 { old.varies.freedom + fresh.varies.freedom } else { f64::INFINITY };
+    let together = old.varies.and(fresh.varies);
+    let grows = if independent > 0.0 { together.variance / independent } else { 1.0 };
+    let freedom = if grows > 1.0 { together.freedom } else { f64::INFINITY };
     let of = |run: &Sampled| Some(Errors { share: run.tally.error_rate()?, size: run.ended() / grows.max(1.0) });
     let (old, fresh) = (of(base)?, of(new)?);
     Some(Effect::inverted(fresh.share - old.share, 1.0, &|change| tail(old, fresh, change, freedom)))
@@ -44,7 +45,7 @@ fn tail(base: Errors, new: Errors, change: f64, freedom: f64) -> f64 {
     }
     let events = |share: f64, size: f64| share.min(1.0 - share) * size;
     let events = events(shares[0], base.size) + events(shares[1], new.size);
-    upper_tail(difference / variance.sqrt(), freedom.min(events))
+    t_tail(difference / variance.sqrt(), freedom.min(events))
 }
 
 /// The share in `base` that makes both runs likeliest if that in `new` is larger by `change`: where the slope of the

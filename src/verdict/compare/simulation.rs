@@ -59,7 +59,7 @@ impl Truth {
 
 impl World {
     fn new() -> Self {
-        let normal = |p: f64| student::exceeded_by(1.0 - p, f64::INFINITY);
+        let normal = normal_quantile;
         let times: Vec<f64> =
             (0..ATOMS).map(|atom| 0.010 * (0.5 * normal((atom as f64 + 0.5) / ATOMS as f64)).exp()).collect();
         // Eighths of an octave, coarser than the timeline's own buckets are never asked for.

@@ -8,7 +8,7 @@
 use super::effect::Effect;
 use super::rates::Achieved;
 use super::sampled::Sampled;
-use crate::verdict::student::upper_tail;
+use crate::statistics::t_tail;
 
 /// No change beyond this is looked for, on the scale of the indicator.
 const MOST_CHANGE: f64 = 12.0;
@@ -31,7 +31,7 @@ pub(super) fn effect(bases: &[Value], new: Value) -> Effect {
     let seen = bases.iter().map(|value| (value.at - mean).powi(2)).sum::<f64>() / (runs - 1.0);
     let variance = seen.max(within) * (1.0 + 1.0 / runs) + (new.variance - within).max(0.0);
     let estimate = new.at - mean;
-    let tail = |change: f64| upper_tail((estimate - change) / variance.sqrt(), runs - 1.0);
+    let tail = |change: f64| t_tail((estimate - change) / variance.sqrt(), runs - 1.0);
     Effect::inverted(estimate, MOST_CHANGE, &tail)
 }
 
@@ -62,5 +62,5 @@ pub(super) fn of_errors(run: &Sampled, share: f64) -> Option<Value> {
 
 /// The achieved rate of one run on a logarithmic scale.
 pub(super) fn of_rate(run: &Sampled) -> Option<Value> {
-    Achieved::of(run).map(|achieved| Value { at: achieved.ln, variance: achieved.variance })
+    Achieved::of(run).map(|achieved| Value { at: achieved.ln, variance: achieved.varies.variance })
 }

@@ -3,7 +3,8 @@
 //! The search climbs from its lowest rate, doubling, until a rate is not held; narrows the gap by bisection until it is
 //! within the resolution; and then holds the highest rate that passed for longer. A hold that fails steps down and holds
 //! again; where the steps went far, one more hold is tried between the last two. Only a hold that passed is an answer. A rate counts as held where the probe's verdict is PASS, and in no other case:
-//! INCONCLUSIVE is tried again for twice as long, up to a bound, and INVALID, which says nothing about the target, once more.
+//! INCONCLUSIVE is tried again for twice as long, up to a bound, and INVALID, which says nothing about the target, a few
+//! times more: at a rate not above one that was driven well, it is not the rate that is too much for the generator.
 
 mod cool_down;
 #[cfg(test)]
@@ -19,6 +20,11 @@ pub use cool_down::{CoolDown, is_itself_again};
 
 use super::Verdict;
 use crate::time::{Rate, serde_duration};
+
+/// How often a probe is made whose measurement cannot be trusted.
+const TRIES: u32 = 3;
+/// The same at a rate not above one that was measured well.
+const TRIES_IN_NOISE: u32 = 6;
 
 /// What bounds a search.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,8 +86,10 @@ pub enum Why {
     Missed,
     /// The longest probe left an objective neither met nor missed.
     Undecided,
-    /// The measurement was not to be trusted, twice: the generator is at its limit.
+    /// The measurement was not to be trusted, again and again: the generator is at its limit.
     Generator,
+    /// The same at a rate not above one that was measured well: something disturbs the generator.
+    Noise,
 }
 
 /// A rate that is not held.
@@ -104,10 +112,20 @@ pub struct Progress {
     pub limit: Option<Limit>,
     /// What is to be tried next; `None` where the search is at its end.
     pub next: Option<Probe>,
-    /// Whether what is tried next was INVALID before.
-    retried: bool,
+    /// How often what is tried next was INVALID.
+    invalid: u32,
+    /// The highest rate that was measured well, whatever was seen.
+    driven: Option<Rate>,
     /// How often a hold failed.
     drops: u32,
+}
+
+impl Progress {
+    /// The same, which knows what was measured well.
+    fn having_driven(self, Trial { probe, verdict }: &Trial) -> Self {
+        let higher = self.driven.is_none_or(|driven| probe.rate > driven);
+        if *verdict != Verdict::Invalid && higher { Self { driven: Some(probe.rate), ..self } } else { self }
+    }
 }
 
 impl Search {
@@ -115,7 +133,7 @@ impl Search {
     pub fn after(&self, trials: &[Trial]) -> Progress {
         let first = self.probe(Purpose::Climb, self.from);
         let mut progress =
-            Progress { held: None, passed: None, limit: None, next: Some(first), retried: false, drops: 0 };
+            Progress { held: None, passed: None, limit: None, next: Some(first), invalid: 0, driven: None, drops: 0 };
         for trial in trials {
             progress = self.step(progress, trial);
         }
@@ -127,26 +145,33 @@ impl Search {
         Probe { purpose, rate, duration }
     }
 
-    fn step(&self, before: Progress, Trial { probe, verdict }: &Trial) -> Progress {
+    fn step(&self, before: Progress, trial: &Trial) -> Progress {
+        let Trial { probe, verdict } = trial;
+        let before = before.having_driven(trial);
         let longer = probe.duration.saturating_mul(2).min(self.longest);
         let why = match verdict {
             Verdict::Pass => None,
             Verdict::Fail => Some(Why::Missed),
-            Verdict::Invalid if !before.retried => {
-                return Progress { next: Some(*probe), retried: true, ..before };
+            Verdict::Invalid => {
+                let noise = before.driven.is_some_and(|driven| probe.rate <= driven);
+                let (tries, why) = if noise { (TRIES_IN_NOISE, Why::Noise) } else { (TRIES, Why::Generator) };
+                let invalid = before.invalid + 1;
+                if invalid < tries {
+                    return Progress { next: Some(*probe), invalid, ..before };
+                }
+                Some(why)
             }
-            Verdict::Invalid => Some(Why::Generator),
             // Twice the rate has as many calls as twice the time.
             Verdict::Inconclusive if self.may_climb_on(&before, probe) => {
                 let next = Some(self.above(probe.rate));
-                return Progress { next, retried: false, ..before };
+                return Progress { next, invalid: 0, ..before };
             }
             Verdict::Inconclusive if longer > probe.duration => {
-                return Progress { next: Some(Probe { duration: longer, ..*probe }), ..before };
+                return Progress { next: Some(Probe { duration: longer, ..*probe }), invalid: 0, ..before };
             }
             Verdict::Inconclusive => Some(Why::Undecided),
         };
-        let before = Progress { retried: false, ..before };
+        let before = Progress { invalid: 0, ..before };
         match why {
             None => self.passed(before, probe),
             Some(why) => self.not_held(before, probe, Limit { rate: probe.rate, why }),
@@ -174,6 +199,10 @@ impl Search {
 
     fn not_held(&self, before: Progress, probe: &Probe, limit: Limit) -> Progress {
         let after = Progress { limit: Some(limit), ..before };
+        // While something else disturbs the generator nothing can be found out.
+        if limit.why == Why::Noise {
+            return Progress { next: None, ..after };
+        }
         if probe.purpose != Purpose::Hold {
             let next = self.between(before.passed, limit.rate);
             return Progress { next, ..after };
@@ -343,22 +372,45 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_probe_is_made_once_more_and_then_the_generator_is_the_limit() {
+    fn an_invalid_probe_is_made_again_and_then_the_generator_is_the_limit() {
         let (trials, end) = searched(search(), |probe, place| match probe.rate.get() {
             rate if rate >= 100.0 => Verdict::Invalid,
             _ if place == 1 => Verdict::Invalid,
             _ => Verdict::Pass,
         });
         assert!(
-            told(&trials).starts_with("c10x10:PAS c20x10:INV c20x10:PAS c40x10:PAS c80x10:PAS c160x10:INV c160x10:INV"),
+            told(&trials).starts_with(
+                "c10x10:PAS c20x10:INV c20x10:PAS c40x10:PAS c80x10:PAS c160x10:INV c160x10:INV c160x10:INV n"
+            ),
             "{}",
             told(&trials)
         );
         assert_eq!(end.limit.map(|limit| limit.why), Some(Why::Generator));
         assert!(end.held > Some(rate(96.0)) && end.held < Some(rate(100.0)), "{end:?}");
         let (trials, end) = searched(search(), |_, _| Verdict::Invalid);
-        assert_eq!((trials.len(), end.held), (2, None));
+        assert_eq!((trials.len(), end.held), (3, None));
         assert_eq!(end.limit, Some(Limit { rate: rate(10.0), why: Why::Generator }));
+    }
+
+    #[test]
+    fn noise_at_a_rate_below_one_that_was_driven_well_is_waited_out_and_is_never_the_generators_limit() {
+        // 160/s is measured well; then five probes in a row are disturbed.
+        let (trials, end) = searched(search(), |probe, place| match place {
+            5..10 => Verdict::Invalid,
+            _ => up_to(150.0)(probe, place),
+        });
+        assert!(told(&trials).starts_with("c10x10:PAS c20x10:PAS c40x10:PAS c80x10:PAS c160x10:FAI n110x10:INV"));
+        assert_eq!(
+            (end.limit.map(|limit| limit.why), end.held > Some(rate(145.0))),
+            (Some(Why::Missed), true),
+            "{end:?}"
+        );
+        let (trials, end) = searched(search(), |probe, place| match place {
+            0..5 => up_to(150.0)(probe, place),
+            _ => Verdict::Invalid,
+        });
+        assert_eq!((end.limit.map(|limit| limit.why), end.held), (Some(Why::Noise), None));
+        assert_eq!(trials.len(), 5 + 6);
     }
 
     #[test]
