@@ -105,7 +105,7 @@ fn write(compared: &Compared<'_>, args: &CompareArgs, log: &LogArgs) -> Result<(
     for (path, text) in [(&args.markdown, &markdown), (&args.json, &json)] {
         match path.as_deref() {
             None => {}
-            Some(path) if path == Path::new("-") => {
+            Some(path) if results::is_stdout(path) => {
                 said = true;
                 results::write(text.as_bytes())?;
             }

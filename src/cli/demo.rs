@@ -11,6 +11,7 @@ use clap::Args;
 use super::exit::{Exit, Failure};
 use super::flags::RunArgs;
 use super::log::LogArgs;
+use super::pages::PageArgs;
 use super::run;
 use crate::time::{Rate, parse_duration};
 
@@ -32,6 +33,8 @@ pub(super) struct DemoArgs {
     /// Where /metrics is served [default: 127.0.0.1:9464].
     #[arg(long, value_name = "ADDR|off")]
     metrics: Option<String>,
+    #[command(flatten)]
+    pages: PageArgs,
 }
 
 /// What fifteen seconds can decide, whatever machine they run on.
@@ -44,6 +47,7 @@ pub(super) fn demo(args: &DemoArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let mut run =
         RunArgs::against(server.url.clone()).with_load(args.rate, args.duration, args.seed).with_objectives(objectives);
     (run.common.out, run.common.metrics) = (args.out.clone(), args.metrics.clone());
+    run.pages = args.pages.clone();
     run::run(&run, log)
 }
 

@@ -67,8 +67,14 @@ impl Failure {
     /// Says on stderr what went wrong.
     pub(super) fn tell(&self) -> Exit {
         // With stderr gone, the exit code says it alone.
-        drop(writeln!(std::io::stderr(), "mcpace: {:#}", self.why));
+        drop(writeln!(std::io::stderr(), "mcpace: {self}"));
         self.exit
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}", self.why)
     }
 }
 

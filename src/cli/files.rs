@@ -71,14 +71,26 @@ fn way_out_of_reading(error: &io::Error) -> &'static str {
 ///
 /// Where the path cannot be written.
 pub(super) fn probe(path: &Path) -> Result<(), FileError> {
-    let tried = match fs::metadata(path) {
+    tried(path).map_err(|source| FileError::Write { path: path.to_owned(), source })
+}
+
+/// The same of a result that is no run.
+///
+/// # Errors
+///
+/// Where the path cannot be written.
+pub(super) fn probe_result(path: &Path) -> Result<(), FileError> {
+    tried(path).map_err(|source| FileError::WriteResult { path: path.to_owned(), source })
+}
+
+fn tried(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
         Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         // A pipe without a reader yet would wait here; it is tried when there is something to write.
         Ok(found) if !found.is_file() => Ok(()),
         Ok(_) => fs::canonicalize(path).and_then(|path| probe_beside(&path)),
         Err(_) => probe_beside(path),
-    };
-    tried.map_err(|source| FileError::Write { path: path.to_owned(), source })
+    }
 }
 
 fn probe_beside(path: &Path) -> io::Result<()> {

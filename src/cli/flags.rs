@@ -15,6 +15,7 @@ use super::environment;
 use super::exit::Failure;
 use super::eyes::{Place, parse_metrics_url};
 use super::judging::{EarlyEndArgs, JudgingArgs};
+use super::pages::PageArgs;
 use super::truth::TruthArgs;
 use crate::arrival::Profile;
 use crate::mcp::Protocol;
@@ -41,6 +42,8 @@ pub(super) struct RunArgs {
     /// Shake hands, print what the run would take and whether it suffices, and end: no tool is called.
     #[arg(long, help_heading = "Results")]
     pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) pages: PageArgs,
 }
 
 /// Flags that say how much is sent, and when.

@@ -17,6 +17,7 @@ mod judging;
 mod limits;
 mod log;
 mod looking;
+mod pages;
 mod pool;
 mod report;
 mod results;

@@ -7,15 +7,17 @@ use anyhow::anyhow;
 
 use super::exit::{Exit, Failure};
 use super::log::LogArgs;
-use crate::report::{CapacityReport, Format, Report, SavedCapacity, SavedRun, Style, Text};
+use super::pages::PageArgs;
+use crate::report::{CapacityReport, Report, SavedCapacity, SavedRun, Style, Text};
 use crate::verdict::{Judging, Objective, Verdict};
 
-/// Judges a run, by `objectives` where there are any, the way that is asked for or else its own, and prints the report.
+/// Judges a run, by `objectives` where there are any, the way that is asked for or else its own, and prints the report; also
+/// in the other forms that are asked for.
 pub(super) fn print(
     saved: &SavedRun,
-    objectives: &[Objective],
-    judging: Option<Judging>,
+    (objectives, judging): (&[Objective], Option<Judging>),
     file: Option<&Path>,
+    pages: &PageArgs,
     log: &LogArgs,
 ) -> Result<Verdict, Failure> {
     let judging = judging.unwrap_or(saved.plan.judging);
@@ -26,9 +28,7 @@ pub(super) fn print(
         Some(file) => report.saved_in(file),
         None => report,
     };
-    let mut page = String::new();
-    text(log).write(&report, &mut page).map_err(|why| Failure::new(Exit::Unwritten, why))?;
-    write(page.as_bytes()).map(|()| judgement.verdict())
+    pages.write(&report, &text(log)).map(|()| judgement.verdict())
 }
 
 /// Prints the report of a search.
@@ -46,6 +46,11 @@ pub(super) fn print_search(saved: &SavedCapacity, file: Option<&Path>, log: &Log
 
 fn text(log: &LogArgs) -> Text {
     Text::new(Style { colour: log.colours(&std::io::stdout()) })
+}
+
+/// Whether a path stands for stdout.
+pub(super) fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
 }
 
 /// Writes a result to stdout.

@@ -30,6 +30,7 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let (mut plan, from) = args.plan(u64::from(rand::random::<u32>()))?;
     plan.run.concurrent = limits::make_room(plan.run.concurrent, from).map_err(|why| Failure::usage(anyhow!(why)))?;
     args.common.out.as_deref().map_or(Ok(()), probe)?;
+    args.pages.probe(args.common.out.as_deref())?;
     warn(&plan);
     let objectives = resolved(&plan)?;
     let eyes = args.server().map(Eyes::open).transpose()?;
@@ -66,7 +67,7 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     }
     watch.end(&ended.summary);
     let saved = saved_run(&session.plan, setup.identity, &session, ended, &signals, looking);
-    let exit = finish(&saved, args.common.out.as_deref(), log);
+    let exit = finish(&saved, args, log);
     // Whoever stopped the run early does not want to wait now; a signal from here on cuts the waiting short.
     let stopped = signals.first();
     watch::linger(exporter.as_ref(), args.common.linger, || signals.first().is_some());
@@ -178,12 +179,14 @@ pub(super) fn probe(path: &Path) -> Result<(), Failure> {
 }
 
 /// Saves the run and prints the report. A file that cannot be written changes the exit code, never the report.
-fn finish(saved: &SavedRun, out: Option<&Path>, log: &LogArgs) -> Result<Exit, Failure> {
+fn finish(saved: &SavedRun, args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
+    let out = args.common.out.as_deref();
     let written = out.map(|path| files::write(saved, path));
     let file = out.filter(|_| matches!(written, Some(Ok(()))));
-    let verdict = results::print(saved, &[], None, file, log)?;
-    match written {
-        Some(Err(why)) => Err(Failure::new(Exit::Unwritten, anyhow!("failed to {why}"))),
-        _ => Ok(verdict.into()),
+    let verdict = results::print(saved, (&[], None), file, &args.pages, log);
+    match (written, verdict) {
+        (Some(Err(why)), Err(other)) => Err(Failure::new(Exit::Unwritten, anyhow!("failed to {why}; {other}"))),
+        (Some(Err(why)), Ok(_)) => Err(Failure::new(Exit::Unwritten, anyhow!("failed to {why}"))),
+        (_, verdict) => verdict.map(Exit::from),
     }
 }

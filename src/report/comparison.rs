@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::SavedRun;
 use super::comparable::{differences, unfit};
 use super::humane::{clean, clip, counted, percent, quantile, rate};
+use super::markdown::escaped;
 use crate::measure::{Phase, Quantile, Scope};
 use crate::verdict::compare::{Change, Comparison, Finding, Level, Missing, Row, Subject, Tolerance, compare};
 use crate::verdict::{Indicator, Unit};
@@ -386,22 +387,4 @@ pub fn markdown(compared: &Compared<'_>, out: &mut dyn fmt::Write) -> fmt::Resul
         writeln!(out, "\n> {}", escaped(note))?;
     }
     Ok(())
-}
-
-/// A text in one line of Markdown in which nothing is markup.
-fn escaped(text: &str) -> String {
-    let mut safe = String::new();
-    for c in clip(&clean(text), 10 * NAME).chars() {
-        match c {
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '&' => safe.push_str("&amp;"),
-            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' => {
-                safe.push('\\');
-                safe.push(c);
-            }
-            _ => safe.push(c),
-        }
-    }
-    safe
 }

@@ -9,6 +9,7 @@ mod capacity;
 mod comparable;
 mod comparison;
 mod curve;
+mod events;
 mod failures;
 mod figures;
 #[cfg(test)]
@@ -18,10 +19,17 @@ mod generator;
 mod hints;
 #[cfg(test)]
 mod hints_tests;
+mod html;
 mod humane;
+mod junit;
+mod markdown;
+mod markup;
+mod outline;
+mod payments;
 pub mod progress;
 mod saved;
 mod text;
+mod words;
 
 use std::fmt;
 
@@ -30,11 +38,15 @@ pub use capacity::{Made, Saved, SavedCapacity};
 pub use comparable::{Differences, differences, unfit};
 pub use comparison::{Compared, Named, NotComparable, markdown as comparison_markdown};
 pub use curve::{CapacityReport, Point};
+pub use events::{Event, EventKind};
 pub use failures::{End, FailureKind, FailureRow};
 pub use figures::{Distribution, MEASURES, Overall, Row, Times};
 pub use forecast::{Forecast, Resources};
 pub use generator::LagShare;
 pub use hints::{Hint, Topic};
+pub use html::Html;
+pub use junit::Junit;
+pub use markdown::Markdown;
 pub use saved::{Ending, Host, SavedRun, SavedRunError, Server};
 pub use text::{Style, Text, comparison as comparison_text, write_forecast};
 
@@ -76,6 +88,8 @@ pub struct Report<'a> {
     pub lag_budget: Vec<LagShare>,
     /// What the figures smell of.
     pub hints: Vec<Hint>,
+    /// What happened, in the order of its instants.
+    pub events: Vec<Event>,
     /// Where every arrival of the whole run is, warm-up included.
     pub accounting: Accounting,
     /// What all figures are about, together.
@@ -111,6 +125,7 @@ impl<'a> Report<'a> {
             assessment: Assessment::new(&measured),
             lag_budget: generator::lag_budget(saved, judgement),
             hints: Vec::new(),
+            events: events::events(saved),
             accounting: summary.accounting(),
             measured,
         };
@@ -132,7 +147,13 @@ mod tests {
 
     /// Every format: what follows is true of each.
     fn formats() -> Vec<Box<dyn Format>> {
-        vec![Box::new(Text::default()), Box::new(Text::new(Style { colour: true }))]
+        vec![
+            Box::new(Text::default()),
+            Box::new(Text::new(Style { colour: true })),
+            Box::new(Html),
+            Box::new(Markdown),
+            Box::new(Junit),
+        ]
     }
 
     fn written(format: &dyn Format, run: &SavedRun) -> String {

@@ -15,9 +15,9 @@ pub use comparison::comparison;
 pub use forecast::write_forecast;
 pub use page::Style;
 
-use super::humane::{clean, clip, counted};
-use super::{Ending, Format, Report};
-use crate::verdict::{Finding, Standing, Verdict};
+use super::humane::{clean, clip};
+use super::{Format, Report, words};
+use crate::verdict::Verdict;
 use page::{Mood, Page, WIDTH};
 
 /// The text report.
@@ -73,73 +73,22 @@ fn headline(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
     let name = clip(&clean(&report.saved.plan.name), WIDTH - word.len() - 2);
     page.marked(0, (&word, mood(verdict)), &format!("  {name}"))?;
     page.rule()?;
-    let findings = &report.judgement.findings;
-    let standing = |standing| findings.iter().filter(move |finding| finding.standing == standing);
-    match verdict {
-        Verdict::Invalid => {
-            page.paragraph("", "The measurement is not to be trusted:")?;
-            for doubt in &report.judgement.doubts {
-                page.paragraph("  - ", &doubt.to_string())?;
-            }
-            page.paragraph("", "What follows says little about the target.")?;
-        }
-        Verdict::Fail => reasons("missed", standing(Standing::Missed), findings.len(), page)?,
-        Verdict::Inconclusive if findings.is_empty() => {
-            page.paragraph("", "Nothing was promised, so nothing can be kept: give an --objective.")?;
-        }
-        Verdict::Inconclusive => {
-            reasons("neither met nor missed", standing(Standing::Undecided), findings.len(), page)?;
-        }
-        Verdict::Pass if findings.len() == 1 => page.paragraph("", "The objective is met.")?,
-        Verdict::Pass => page.paragraph("", &format!("All {} objectives are met.", findings.len()))?,
-    }
-    ending(&report.saved.ending, page)
-}
-
-fn reasons<'a>(
-    what: &str,
-    findings: impl Iterator<Item = &'a Finding> + Clone,
-    all: usize,
-    page: &mut Page<'_>,
-) -> fmt::Result {
-    let some = findings.clone().count();
-    let objectives = counted(all as u64, "objective");
-    let is = if some == 1 { "is" } else { "are" };
-    page.paragraph("", &format!("{some} of {objectives} {is} {what}:"))?;
-    for finding in findings {
-        page.paragraph("  - ", &shortened(finding))?;
-        if let Some(missing) = &finding.missing {
-            page.paragraph("    missing: ", &missing.to_string())?;
+    let words::Headline { lead, reasons, rest } = words::headline(report, WIDTH - 8);
+    page.paragraph("", &lead)?;
+    for reason in &reasons {
+        page.paragraph("  - ", &reason.sentence)?;
+        if let Some(missing) = &reason.missing {
+            page.paragraph("    missing: ", missing)?;
         }
     }
-    Ok(())
-}
-
-/// A finding's sentence; that of a very long name keeps its end, which holds the figure.
-fn shortened(finding: &Finding) -> String {
-    let objective = finding.objective.to_string();
-    match finding.sentence.strip_prefix(&objective) {
-        Some(rest) => format!("{}{rest}", clip(&clean(&objective), WIDTH - 8)),
-        None => finding.sentence.clone(),
-    }
-}
-
-fn ending(ending: &Ending, page: &mut Page<'_>) -> fmt::Result {
-    let why = match ending {
-        Ending::Completed => return Ok(()),
-        Ending::Signal(signal) => format!("{signal} stopped the run: the figures are of what was due until then."),
-        Ending::Rule(rule) => format!("A rule stopped the run early: {rule}."),
-        Ending::LostLanes { lost, of } => {
-            format!("{lost} of the generator's {of} lanes broke down: what they had to send was not sent.")
-        }
-    };
-    page.paragraph("", &why)
+    rest.map_or(Ok(()), |text| page.paragraph("", text))?;
+    words::ending(&report.saved.ending).map_or(Ok(()), |text| page.paragraph("", &text))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::humane::columns;
-    use super::super::{SavedRun, fixtures};
+    use super::super::{Ending, SavedRun, fixtures};
     use super::*;
 
     fn text(run: &SavedRun) -> String {

@@ -3,49 +3,34 @@
 use std::fmt;
 
 use super::super::humane::{clean, clip, count, counted, date, percent, quantile, rate};
-use super::super::{Assessment, Distribution, End, FailureKind, MEASURES, Report, Row};
+use super::super::words::{self, NOTHING};
+use super::super::{Assessment, Distribution, FailureKind, MEASURES, Report, Row};
 use super::page::{Mood, Page, WIDTH};
 use super::table::Table;
-use crate::measure::{Quantile, SideKind};
-use crate::plan::Flow;
+use crate::measure::SideKind;
 use crate::time::humane_duration;
-use crate::verdict::{Finding, Interval, Looked, Observed, Standing, Sureness};
+use crate::verdict::Standing;
 
 /// How many flows are described, and kinds of one failure shown.
 const MOST_FLOWS: usize = 6;
 const MOST_KINDS: usize = 3;
 /// How much of an example is shown: two lines or three.
 const EXAMPLE_COLUMNS: usize = 180;
-const NOTHING: &str = "-";
 
 /// What was driven, and how.
 pub(super) fn setting(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
     let saved = report.saved;
-    let server = &saved.server;
-    let name = server.name.as_deref().map(|name| format!("{}, ", clip(&clean(name), 40))).unwrap_or_default();
-    let protocol = server.revision.as_deref().map_or_else(|| "no handshake".to_owned(), |r| format!("MCP {r}"));
     page.gap()?;
-    page.paragraph("target    ", &format!("{} ({name}{protocol})", saved.plan.target))?;
+    page.paragraph("target    ", &words::target(saved))?;
     let several = saved.plan.flows.len() > 1;
     for (place, flow) in saved.plan.flows.iter().take(MOST_FLOWS).enumerate() {
         let label = if place == 0 { "load      " } else { "          " };
         let name = if several { format!("{}: ", clip(&clean(&flow.name), 24)) } else { String::new() };
-        page.paragraph(label, &format!("{name}{}", load(flow)))?;
+        page.paragraph(label, &format!("{name}{}", words::load(flow)))?;
     }
     match saved.plan.flows.len().saturating_sub(MOST_FLOWS) {
         0 => Ok(()),
         more => page.paragraph("          ", &format!("and {}", counted(more as u64, "more flow"))),
-    }
-}
-
-fn load(flow: &Flow) -> String {
-    let arrivals = flow.arrivals;
-    match flow.total {
-        Some(total) if flow.load.is_endless() => {
-            format!("{} until {}, {arrivals}", rate(flow.load.peak().get()), counted(total, "arrival"))
-        }
-        Some(total) => format!("{}, at most {}, {arrivals}", flow.load, counted(total, "arrival")),
-        None => format!("{}, {arrivals}", flow.load),
     }
 }
 
@@ -57,7 +42,7 @@ pub(super) fn objectives(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Resul
     }
     let mut table = Table::new(10, &["objective", "observed", "of allowance used"]);
     for finding in findings {
-        table.row(&[finding.objective.to_string(), observed(finding), used(finding)]);
+        table.row(&[finding.objective.to_string(), words::observed(finding), words::used(finding)]);
     }
     page.heading("OBJECTIVES")?;
     let lines = table.lines();
@@ -70,119 +55,25 @@ pub(super) fn objectives(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Resul
         };
         page.marked(2, mark, &format!("  {line}"))?;
         if let Some(sureness) = &finding.sureness {
-            page.paragraph("            ", &sure(sureness))?;
+            page.paragraph("            ", &words::sure(sureness))?;
         }
     }
-    let assumed = |finding: &Finding| {
-        finding.standing != Standing::Undecided
-            && finding.sureness.is_some_and(|sureness| sureness.assumes_independence)
-    };
-    if findings.iter().any(assumed) {
-        page.paragraph("  ", &assumption(report))?;
-    }
-    let looked = report.saved.looks.as_ref().filter(|looks| !looks.planned.early.is_empty());
-    if let Some(looked) = looked.filter(|_| findings.iter().any(|finding| finding.sureness.is_some())) {
-        page.paragraph("  ", &shared_error(looked))?;
-    }
-    Ok(())
-}
-
-/// Between which values the truth lies, and on how many calls that rests.
-fn sure(sureness: &Sureness) -> String {
-    let interval =
-        sureness.interval.map_or_else(|| "no interval".to_owned(), |interval| format!("90 %: {}", ends(&interval)));
-    let calls = counted(sureness.calls, "call");
-    match sureness.effective.round() as u64 {
-        _ if sureness.assumes_independence => format!("{interval}, by {calls} taken as independent"),
-        effective if effective >= sureness.calls => format!("{interval}, by {calls}, independent"),
-        effective => format!("{interval}, by {calls}, as good as {} independent", count(effective)),
-    }
-}
-
-fn ends(interval: &Interval) -> String {
-    let end = |end: &Observed| match end {
-        Observed::Time(Quantile::Unbounded) | Observed::Rate(_) => None,
-        Observed::Time(time) => Some(quantile(*time)),
-        Observed::Share(share) => Some(percent(*share)),
-    };
-    match (end(&interval.low), end(&interval.high)) {
-        (Some(low), Some(high)) => format!("{low} to {high}"),
-        (Some(low), None) => format!("{low} or more"),
-        (None, _) => "above every bound".to_owned(),
-    }
-}
-
-/// Why an interval may lie within a bound that is still open.
-fn shared_error(looked: &Looked) -> String {
-    let (looks, last) =
-        (looked.planned.early.len(), looked.stopped.map_or(looked.planned.last, |stopped| stopped.look));
-    let sure = |error: Option<f64>| error.map_or_else(|| "no".to_owned(), |error| percent(1.0 - error));
-    format!(
-        "{} before the end share the error of 5 %: the verdicts here took {} confidence for met and {} for missed, more than \
-         the intervals have.",
-        counted(looks as u64, "planned look"),
-        sure(last.pass),
-        sure(Some(last.fail))
-    )
-}
-
-/// What a verdict that rests on nothing bad having been seen rests on.
-fn assumption(report: &Report<'_>) -> String {
-    let third = humane_duration(report.overall.duration / 3);
-    format!(
-        "Taken as independent: where no call was bad, or every one, or only seconds were seen, it cannot be told how calls \
-         hang together. A target that stalls less often than once in {third} may not have shown it in this run."
-    )
-}
-
-fn observed(finding: &Finding) -> String {
-    match finding.observed {
-        None => "nothing".to_owned(),
-        Some(Observed::Time(time)) => quantile(time),
-        Some(Observed::Share(share)) => percent(share),
-        Some(Observed::Rate(seen)) => format!("{}, {} ok", rate(seen.intended), rate(seen.achieved)),
-    }
-}
-
-/// How much of what the objective allows was used; beyond twice as much the judgement does not count.
-fn used(finding: &Finding) -> String {
-    match finding.budget_left {
-        None => NOTHING.to_owned(),
-        Some(left) if left <= -1.0 => "200 % or more".to_owned(),
-        Some(left) => format!("{:.0} %", (1.0 - left) * 100.0),
-    }
+    let below = [words::assumption(report), words::looks(report)];
+    below.iter().flatten().try_for_each(|text| page.paragraph("  ", text))
 }
 
 /// Counts on the left, rates and durations on the right.
 pub(super) fn overall(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
     let overall = &report.overall;
     let mut counts = Table::new(2, &["scheduled", &count(overall.scheduled), ""]);
-    for (name, number) in [
-        ("succeeded", overall.succeeded),
-        ("failed", overall.failed),
-        ("dropped", overall.dropped),
-        ("abandoned", overall.abandoned),
-        ("substituted", overall.substituted),
-    ] {
+    for (name, number) in words::counts(overall).into_iter().skip(1) {
         let share =
             if overall.scheduled > 0 { percent(number as f64 / overall.scheduled as f64) } else { String::new() };
         counts.row(&[name.to_owned(), count(number), share]);
     }
-    let success = overall.success_rate.map_or_else(|| NOTHING.to_owned(), percent);
-    let mut rates = Table::new(0, &["success rate", &success]).left(&[1]);
-    let achieved = match overall.intended_rate {
-        intended if intended > 0.0 => {
-            format!("{} ok ({})", rate(overall.achieved_rate), percent(overall.achieved_rate / intended))
-        }
-        _ => rate(overall.achieved_rate),
-    };
-    for (name, value) in [
-        ("intended rate", rate(overall.intended_rate)),
-        ("achieved rate", achieved),
-        ("duration", humane_duration(overall.duration)),
-        ("last answer", format!("{} later", humane_duration(overall.drain))),
-        ("warm-up", warmup(report)),
-    ] {
+    let [(first, success), others @ ..] = words::rates(overall);
+    let mut rates = Table::new(0, &[first, &success]).left(&[1]);
+    for (name, value) in others {
         rates.row(&[name.to_owned(), value]);
     }
     page.heading("OVERALL")?;
@@ -190,13 +81,6 @@ pub(super) fn overall(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
         page.line(2, &format!("{left}      {right}"))?;
     }
     Ok(())
-}
-
-fn warmup(report: &Report<'_>) -> String {
-    match report.overall.warmup {
-        none if none.is_zero() => "none".to_owned(),
-        warmup => format!("{}, {} apart", humane_duration(warmup), counted(report.overall.warmup_scheduled, "arrival")),
-    }
 }
 
 /// Response time beside service time, and the two lags.
@@ -216,22 +100,8 @@ pub(super) fn times(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
     for line in table.lines() {
         page.line(2, &line)?;
     }
-    page.paragraph(
-        "  ",
-        "Response time is what a user would feel, service time what the server took. Dispatch lag is waiting for room and for a \
-         connection, pacing lag the generator's own error.",
-    )?;
-    if times.response.0.contains(&Some(Quantile::Unbounded)) {
-        let without = counted(report.overall.without_reply, "arrival");
-        let longest = times
-            .longest_reply
-            .map_or_else(String::new, |longest| format!(" The longest reply took {}.", humane_duration(longest)));
-        page.paragraph(
-            "  ",
-            &format!("no reply: it falls among the {without} without a complete reply, above every bound.{longest}"),
-        )?;
-    }
-    Ok(())
+    page.paragraph("  ", words::TIMES)?;
+    words::no_reply(report).map_or(Ok(()), |text| page.paragraph("  ", &text))
 }
 
 fn cell(distribution: &Distribution, place: usize) -> String {
@@ -284,12 +154,7 @@ pub(super) fn failures(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result 
     }
     let mut table = Table::new(2, &["outcome", "count", "share", "whose fault"]).left(&[3]);
     for row in &report.failures {
-        let fault = match (row.end, row.end.fault()) {
-            (_, Some(fault)) => fault.to_string(),
-            (End::Dropped, None) => "never sent: no room in time".to_owned(),
-            (_, None) => "unanswered at the end".to_owned(),
-        };
-        table.row(&[row.end.to_string(), count(row.count), percent(row.share), fault]);
+        table.row(&[row.end.to_string(), count(row.count), percent(row.share), words::fault(row)]);
     }
     let lines = table.lines();
     page.heading("ERRORS")?;
@@ -353,32 +218,13 @@ pub(super) fn notes(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
 
 /// Where every arrival went, what it takes to repeat the run, and how to see it again.
 pub(super) fn run(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
-    let (saved, accounting) = (report.saved, &report.accounting);
-    let host = &saved.host;
-    let name = host.name.as_deref().map(|name| format!("{}, ", clip(&clean(name), 40))).unwrap_or_default();
+    let saved = report.saved;
     page.heading("RUN")?;
     page.paragraph("  id        ", &saved.run_id)?;
     let seed = format!("{0} (--seed {0} repeats schedule and calls)", saved.plan.seed);
     page.paragraph("  seed      ", &seed)?;
     page.paragraph("  started   ", &format!("{} by {}", date(saved.started_unix_ms), saved.program))?;
-    let cpus = counted(u64::from(host.cpus), "CPU");
-    page.paragraph("  host      ", &format!("{name}{} {}, {cpus}", host.os, host.arch))?;
-    let places = [
-        (accounting.answered, "answered"),
-        (accounting.dropped, "dropped"),
-        (accounting.abandoned, "abandoned"),
-        (accounting.waiting, "waiting"),
-        (accounting.in_flight, "in flight"),
-    ];
-    // Of a run that is over, nothing is waiting or in flight.
-    let known = places.iter().enumerate().filter(|(place, (number, _))| *place < 3 || *number > 0);
-    let places: Vec<String> = known.map(|(_, (number, place))| format!("{} {place}", count(*number))).collect();
-    let sign = if accounting.balanced() { "=" } else { "IS NOT" };
-    let sum = format!("{} scheduled {sign} {}", count(accounting.scheduled), places.join(" + "));
-    page.paragraph("  accounts  ", &sum)?;
-    let again = match report.file {
-        Some(file) => format!("mcpace report {file}"),
-        None => "with --out FILE.json a run is kept, to be shown and judged again".to_owned(),
-    };
-    page.paragraph("  again     ", &again)
+    page.paragraph("  host      ", &words::host(saved))?;
+    page.paragraph("  accounts  ", &words::accounts(&report.accounting))?;
+    page.paragraph("  again     ", &words::again(report))
 }
