@@ -5,6 +5,7 @@
 //! here knows a plan: flows and operations are numbers.
 
 mod bounded;
+mod event;
 mod failures;
 mod health;
 mod histogram;
@@ -24,6 +25,7 @@ mod truth;
 mod usage;
 mod warmup;
 
+pub use event::{Event, EventKind, Events, MOST_OF_A_KIND};
 pub use failures::{FailureGroup, FailureText, Failures};
 pub use health::Health;
 pub use histogram::{Histogram, Precision, nearest_rank};

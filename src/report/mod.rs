@@ -15,6 +15,7 @@ mod figures;
 pub(crate) mod fixtures;
 mod forecast;
 mod generator;
+pub mod happened;
 mod hints;
 #[cfg(test)]
 mod hints_tests;

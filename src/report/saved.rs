@@ -85,6 +85,11 @@ pub enum Ending {
     Signal(String),
     /// A rule of the user's stopped it; what it says.
     Rule(String),
+    /// Nobody knows: it still went on when this was saved on its way, and nothing was saved after it.
+    CutOff {
+        /// When this was saved.
+        at: Moment,
+    },
     /// Threads of the generator broke down; the others went on.
     LostLanes {
         /// How many.
@@ -351,6 +356,7 @@ mod tests {
             Ending::Completed,
             Ending::Signal("SIGTERM".into()),
             Ending::Rule("abort on fail".into()),
+            Ending::CutOff { at: Moment::from_nanos(7) },
             Ending::LostLanes { lost: 1, of: 2 },
         ] {
             let run = SavedRun { ending, ..fixtures::small() };

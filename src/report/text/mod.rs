@@ -2,6 +2,7 @@
 
 mod capacity;
 mod comparison;
+mod events;
 mod forecast;
 mod health;
 mod page;
@@ -17,6 +18,7 @@ pub use page::Style;
 
 use super::humane::{clean, clip, counted};
 use super::{Ending, Format, Report};
+use crate::time::{Moment, humane_duration};
 use crate::verdict::{Finding, Standing, Verdict};
 use page::{Mood, Page, WIDTH};
 
@@ -47,6 +49,7 @@ impl Format for Text {
         }
         sections::rows("BY OPERATION", "operation", &report.operations, page)?;
         health::target(report, page)?;
+        events::events(report, page)?;
         sections::side_calls(report, page)?;
         sections::failures(report, page)?;
         truth::truth(report, page)?;
@@ -129,6 +132,10 @@ fn ending(ending: &Ending, page: &mut Page<'_>) -> fmt::Result {
         Ending::Completed => return Ok(()),
         Ending::Signal(signal) => format!("{signal} stopped the run: the figures are of what was due until then."),
         Ending::Rule(rule) => format!("A rule stopped the run early: {rule}."),
+        Ending::CutOff { at } => {
+            let reached = humane_duration(at.since(Moment::ZERO));
+            format!("The run was cut off: this was saved {reached} into it, and what came after it is lost.")
+        }
         Ending::LostLanes { lost, of } => {
             format!("{lost} of the generator's {of} lanes broke down: what they had to send was not sent.")
         }
@@ -205,6 +212,7 @@ mod tests {
         for (ending, words) in [
             (Ending::Signal("SIGTERM".into()), "SIGTERM stopped the run"),
             (Ending::Rule("p95 < 1s can no longer be met".into()), "p95 < 1s can no longer be met"),
+            (Ending::CutOff { at: Moment::from_nanos(90_000_000_000) }, "was cut off: this was saved 1 m 30 s into it"),
             (Ending::LostLanes { lost: 1, of: 2 }, "1 of the generator's 2 lanes"),
         ] {
             assert!(text(&SavedRun { ending, ..fixtures::ok() }).contains(words));
