@@ -198,8 +198,9 @@ impl Hunt<'_> {
         let watch = Watch::of(plan, &objectives, self.exporter.as_ref(), self.log.shows_progress());
         // What it took to open the sessions is told with the first probe.
         let side_calls = if is_first { self.session.pool.side_calls.clone() } else { Vec::new() };
-        let (sightings, warmup) = (Sightings::default(), plan.latest_warmup().into());
-        let setup = Setup { identity, bounds, side_calls, sightings, stop: self.signals.next_stop(), warmup };
+        let (sightings, events) = (Sightings::default(), Sightings::default());
+        let (stop, warmup) = (self.signals.next_stop(), plan.latest_warmup().into());
+        let setup = Setup { identity, bounds, side_calls, sightings, events, stop, warmup };
         let mut looking = Looking::new(plan, &objectives);
         let ended = run::drive(plan, &setup, &self.session, &watch, &mut looking)?;
         watch.end(&ended.summary);

@@ -54,6 +54,7 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
         bounds,
         side_calls: session.pool.side_calls.clone(),
         sightings,
+        events: Sightings::default(),
         stop,
         warmup: plan.latest_warmup().into(),
     };

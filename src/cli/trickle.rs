@@ -81,6 +81,7 @@ impl Trickle {
             bounds: Bounds::default(),
             side_calls: Vec::new(),
             sightings: Sightings::default(),
+            events: Sightings::default(),
             stop: signals.next_stop(),
             warmup: plan.latest_warmup().into(),
         };
