@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow};
 use super::exit::{Exit, Failure};
 use super::eyes::Eyes;
 use super::flags::RunArgs;
+use super::keeping::{HURRY, Keeping};
 use super::log::LogArgs;
 use super::looking::Looking;
 use super::session::Session;
@@ -17,6 +18,7 @@ use super::{files, forecast, limits, results};
 use crate::driver::{Limits, McpDriver};
 use crate::engine::{self, Ended, Setup, Sightings, Stop};
 use crate::export;
+use crate::measure::Summary;
 use crate::plan::{Plan, Warmup};
 use crate::report::{Ending, Host, SavedRun};
 use crate::verdict::{Resolved, Steadiness};
@@ -37,14 +39,17 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let stop = Stop::new();
     let signals = Signals::listen(stop.clone()).context("failed to listen for signals").map_err(Failure::usage)?;
     if args.dry_run {
-        return forecast::dry_run(&forecast, Session::open(&plan, &signals), log);
+        return forecast::dry_run(&forecast, (Session::open(&plan, &signals), &signals), log);
     }
     forecast::warn(&forecast);
     let identity = fresh_identity();
     let bounds = export::bounds(&plan.objectives);
     let exporter = watch::export(args.common.metrics.as_deref(), || watch::identity_of(&plan, &identity, &bounds))?;
     let watch = Watch::of(&plan, &objectives, exporter.as_ref(), log.shows_progress());
+    let events = Sightings::default();
+    let mut keeping = Keeping::open(&args.keeping, args.common.out.as_deref(), &plan, events.clone())?;
     let session = Session::open(&plan, &signals)?;
+    keeping.begin(frame(&session.plan, &identity, &session));
     tracing::info!("run {} begins, seed {}", identity.run_id, plan.seed);
     let sightings = Sightings::default();
     // Looks until this function ends.
@@ -54,20 +59,24 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
         bounds,
         side_calls: session.pool.side_calls.clone(),
         sightings,
-        events: Sightings::default(),
+        events,
         stop,
         warmup: plan.latest_warmup().into(),
     };
     let mut looking = Looking::new(&plan, &objectives);
-    let ended = drive(&session.plan, &setup, &session, &watch, &mut looking);
-    let closing = session.close();
+    let ended = drive(&session.plan, &setup, &session, &watch, &mut looking, &mut keeping);
+    let closing = session.close(&signals);
     let mut ended = ended?;
     for call in &closing {
         ended.summary.note_side_call(call, &setup.bounds);
     }
+    let hurry = || signals.first().map(|_| HURRY);
+    let over = ended.summary.last_done.max(Some(ended.summary.until)).unwrap_or_default();
+    keeping.settle(&mut ended.summary, over, hurry());
     watch.end(&ended.summary);
     let saved = saved_run(&session.plan, setup.identity, &session, ended, &signals, looking);
-    let exit = finish(&saved, args.common.out.as_deref(), log);
+    let written = keeping.save(&saved, hurry());
+    let exit = finish(&saved, args.common.out.as_deref(), written, log);
     // Whoever stopped the run early does not want to wait now; a signal from here on cuts the waiting short.
     let stopped = signals.first();
     watch.linger(args.common.linger, || signals.first().is_some());
@@ -100,6 +109,7 @@ pub(super) fn drive(
     session: &Session,
     watch: &Watch<'_>,
     looking: &mut Looking<'_>,
+    keeping: &mut Keeping,
 ) -> Result<Ended, Failure> {
     let tools: Vec<String> = plan.operations.iter().map(|operation| operation.tool.clone()).collect();
     let limits = Limits {
@@ -117,6 +127,7 @@ pub(super) fn drive(
     let mut steadiness = (plan.run.warmup == Warmup::Auto).then(Steadiness::default);
     let ended = engine::run(plan, setup, make, |summary, now| {
         watch.show(summary, now);
+        keeping.look(summary, now, || looking.so_far());
         let unsteady = steadiness.as_mut().filter(|_| now < summary.warmup);
         if let Some(end) = unsteady.and_then(|steadiness| steadiness.look(summary, now)) {
             setup.warmup.bring_forward(end);
@@ -145,16 +156,21 @@ pub(super) fn saved_run(
         Some(exit) => Ending::Signal(signal_name(exit).to_owned()),
         None => rule.map_or(Ending::Completed, Ending::Rule),
     };
+    SavedRun { ending, looks, summary: ended.summary, ..frame(plan, &identity, session) }
+}
+
+/// All that is to be kept of a run but what is measured.
+fn frame(plan: &Plan, identity: &RunIdentity, session: &Session) -> SavedRun {
     SavedRun {
         program: PROGRAM.to_owned(),
-        run_id: identity.run_id,
+        run_id: identity.run_id.clone(),
         started_unix_ms: identity.started_unix_ms,
         plan: plan.clone(),
         host: host(),
         server: session.server(),
-        ending,
-        looks,
-        summary: ended.summary,
+        ending: Ending::Completed,
+        looks: None,
+        summary: Summary::default(),
     }
 }
 
@@ -178,9 +194,14 @@ pub(super) fn probe(path: &Path) -> Result<(), Failure> {
     files::probe(path).map_err(|why| Failure::usage(anyhow!("failed to {why}")))
 }
 
-/// Saves the run and prints the report. A file that cannot be written changes the exit code, never the report.
-fn finish(saved: &SavedRun, out: Option<&Path>, log: &LogArgs) -> Result<Exit, Failure> {
-    let written = out.map(|path| files::write(saved, path));
+/// Prints the report of a run that was `written` to `out` or not. A file that cannot be written changes the exit code, never
+/// the report.
+fn finish(
+    saved: &SavedRun,
+    out: Option<&Path>,
+    written: Option<Result<(), files::FileError>>,
+    log: &LogArgs,
+) -> Result<Exit, Failure> {
     let file = out.filter(|_| matches!(written, Some(Ok(()))));
     let verdict = results::print(saved, &[], None, file, log)?;
     match written {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ const SLICE: usize = 16;
 pub(super) const HAND_OVER: Duration = Duration::from_millis(500);
 /// How long calls in flight may still be answered once the run was stopped.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How long sessions may take to be closed after that: with what is written and closed afterwards, all is over within the ten
+/// seconds that a container has to end.
+const FAREWELL: Duration = Duration::from_millis(1500);
 
 /// What a lane's loop needs beside its desk.
 pub(super) struct Lane<'a, D: Driver + 'static> {
@@ -42,9 +46,22 @@ impl<D: Driver + 'static> Lane<'_, D> {
         let result = tasks.run_until(self.work()).await;
         // Calls still in flight end here; each says so to its recorder as it is dropped.
         drop(tasks);
-        LocalSet::new().run_until(self.desk.close()).await;
+        LocalSet::new().run_until(self.close()).await;
         self.desk.hand_over_last();
         result.map(|stopped| LaneEnd { due: self.due, stopped })
+    }
+
+    /// Lets the driver take back what it opened. Once the run was stopped there is little time for that.
+    async fn close(&mut self) {
+        let desk = Rc::clone(&self.desk);
+        let mut closing = pin!(desk.close());
+        tokio::select! {
+            biased;
+            () = &mut closing => return,
+            () = stopped(&mut self.stop) => {}
+        }
+        // What is not closed by then the server has to find out itself.
+        let _ = tokio::time::timeout(FAREWELL, closing).await;
     }
 
     /// Until the schedule is done and everything is answered, or until the run was stopped: then says when.
