@@ -18,7 +18,7 @@ use super::{files, forecast, limits, results};
 use crate::driver::{Limits, McpDriver};
 use crate::engine::{self, Ended, Setup, Sightings, Stop};
 use crate::export;
-use crate::measure::Summary;
+use crate::measure::{Event, EventKind, Summary};
 use crate::plan::{Plan, Warmup};
 use crate::report::{Ending, Host, SavedRun};
 use crate::verdict::{Resolved, Steadiness};
@@ -125,8 +125,13 @@ pub(super) fn drive(
         driver.in_sessions(session.pool.of_lane(lane, plan.run.lanes.get()))
     };
     let mut steadiness = (plan.run.warmup == Warmup::Auto).then(Steadiness::default);
+    let mut lost = None;
     let ended = engine::run(plan, setup, make, |summary, now| {
         watch.show(summary, now);
+        if watch.has_lost_metrics() {
+            let at = *lost.get_or_insert(now);
+            setup.events.note(Event { at, until: now, kind: EventKind::MetricsLost, figure: 0.0 });
+        }
         keeping.look(summary, now, || looking.so_far());
         let unsteady = steadiness.as_mut().filter(|_| now < summary.warmup);
         if let Some(end) = unsteady.and_then(|steadiness| steadiness.look(summary, now)) {

@@ -40,7 +40,7 @@ pub use sparse::Sparse;
 pub use spread::{Spread, Window};
 pub use summary::{Accounting, MAX_SERIES, Scope, Series, Summary};
 pub use tally::{BucketCounts, Outcomes, Quantile, Tally};
-pub use timeline::{Cell, MAX_CELLS, Stretch, Timeline};
+pub use timeline::{Cell, MAX_CELLS, Stretch, Ten, Timeline};
 pub use truth::{AGES, EVIDENCE_KEPT, Evidence, Reads, ReadsByAge, Truth, Violations};
 pub use usage::{Resource, Trend, Usage};
 pub use warmup::WarmupEnd;

@@ -9,6 +9,8 @@ mod capacity;
 mod comparable;
 mod comparison;
 mod curve;
+#[cfg(test)]
+mod day;
 mod failures;
 mod figures;
 #[cfg(test)]
