@@ -84,7 +84,7 @@ const HOMES: [(&str, &str, &str); 12] = [
     ("clap", "src/cli/", "clap::Parser"),
     ("clap_complete", "src/cli/", "clap_complete::generate"),
     ("prometheus", "src/export/", "prometheus::TextEncoder"),
-    ("hdrhistogram", "src/measure/histogram.rs", "hdrhistogram::Histogram"),
+    ("hdrhistogram", "src/measure/histogram", "hdrhistogram::Histogram"),
     ("governor", "src/arrival/process.rs", "governor::RateLimiter"),
     ("jsonschema", "src/workload/schema/conform.rs", "jsonschema::Validator"),
     ("regex_syntax", "src/workload/schema/pattern.rs", "regex_syntax::ParserBuilder"),

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::exit::{Exit, Failure};
 use super::flags::CommonArgs;
+use super::keeping::Keeping;
 use super::log::LogArgs;
 use super::looking::Looking;
 use super::session::Session;
@@ -139,7 +140,7 @@ pub(super) fn capacity(args: &CapacityArgs, log: &LogArgs) -> Result<Exit, Failu
     let out = args.common.out.as_deref();
     let mut hunt = Hunt { saved, session, signals, exporter, clock, log, out, unwritten: None };
     let hunted = hunt.all();
-    hunt.session.close();
+    hunt.session.close(&hunt.signals);
     hunted?;
     hunt.end(args.common.linger)
 }
@@ -202,10 +203,11 @@ impl Hunt<'_> {
         let watch = Watch::of(plan, &objectives, self.exporter.as_ref(), self.log.shows_progress());
         // What it took to open the sessions is told with the first probe.
         let side_calls = if is_first { self.session.pool.side_calls.clone() } else { Vec::new() };
-        let (sightings, warmup) = (Sightings::default(), plan.latest_warmup().into());
-        let setup = Setup { identity, bounds, side_calls, sightings, stop: self.signals.next_stop(), warmup };
+        let (sightings, events) = (Sightings::default(), Sightings::default());
+        let (stop, warmup) = (self.signals.next_stop(), plan.latest_warmup().into());
+        let setup = Setup { identity, bounds, side_calls, sightings, events, stop, warmup };
         let mut looking = Looking::new(plan, &objectives);
-        let ended = run::drive(plan, &setup, &self.session, &watch, &mut looking)?;
+        let ended = run::drive(plan, &setup, &self.session, &watch, &mut looking, &mut Keeping::default())?;
         watch.end(&ended.summary);
         Ok(run::saved_run(plan, setup.identity, &self.session, ended, &self.signals, looking))
     }

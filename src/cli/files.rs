@@ -46,6 +46,23 @@ pub(super) enum FileError {
     },
 }
 
+impl FileError {
+    /// A run that the disk does not take in time.
+    pub(super) fn too_slow(path: &Path) -> Self {
+        Self::Write { path: path.to_owned(), source: io::ErrorKind::TimedOut.into() }
+    }
+
+    /// A result that is no run, and that could not be written because of `source`.
+    pub(super) fn of_result(path: &Path, source: io::Error) -> Self {
+        Self::WriteResult { path: path.to_owned(), source }
+    }
+}
+
+/// Whether what is written to `path` takes the place of what is there: so it is with files, and not with pipes.
+pub(super) fn is_replaced(path: &Path) -> bool {
+    fs::metadata(path).map_or(true, |found| found.is_file()) && !is_of_a_process(path)
+}
+
 fn way_out_of_writing(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "make its folder first, or give another path",

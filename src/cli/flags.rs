@@ -15,6 +15,7 @@ use super::environment;
 use super::exit::Failure;
 use super::eyes::{Place, parse_metrics_url};
 use super::judging::{EarlyEndArgs, JudgingArgs};
+use super::keeping::KeepingArgs;
 use super::pages::PageArgs;
 use super::truth::TruthArgs;
 use crate::arrival::Profile;
@@ -33,6 +34,8 @@ pub(super) struct RunArgs {
     load: LoadArgs,
     #[command(flatten)]
     early_end: EarlyEndArgs,
+    #[command(flatten)]
+    pub(super) keeping: KeepingArgs,
     /// Look each second at what this process of this machine uses: the target's CPU, memory, descriptors, threads.
     #[arg(long, value_name = "PID", conflicts_with = "server_metrics", help_heading = "Results")]
     server_pid: Option<u32>,

@@ -3,6 +3,7 @@
 use super::exit::Failure;
 use super::log::LogArgs;
 use super::session::Session;
+use super::signals::Signals;
 use super::{Exit, limits, results};
 use crate::engine;
 use crate::plan::Plan;
@@ -47,7 +48,7 @@ pub(super) fn warn(forecast: &Forecast<'_>) {
 /// exit code is that of a run.
 pub(super) fn dry_run(
     forecast: &Forecast<'_>,
-    session: Result<Session, Failure>,
+    (session, signals): (Result<Session, Failure>, &Signals),
     log: &LogArgs,
 ) -> Result<Exit, Failure> {
     let found = session.as_ref().map_or_else(|_| "not found".to_owned(), Session::found);
@@ -56,7 +57,7 @@ pub(super) fn dry_run(
     write_forecast(forecast, &found, style, &mut page).map_err(|why| Failure::new(Exit::Unwritten, why))?;
     results::write(page.as_bytes())?;
     session.map(|session| {
-        session.close();
+        session.close(signals);
         Exit::Pass
     })
 }

@@ -32,6 +32,11 @@ impl<'a> Looking<'a> {
         if self.why.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
+    /// The looks so far.
+    pub(super) fn so_far(&self) -> Option<Looked> {
+        self.looks.clone()
+    }
+
     /// The looks, and why the run was ended.
     pub(super) fn end(self) -> (Option<Looked>, Option<String>) {
         (self.looks, self.why)

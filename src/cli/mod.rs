@@ -1,6 +1,7 @@
 //! The command line: flags in, an exit code out.
 
 mod capacity;
+mod clerk;
 mod compare;
 mod conformance;
 mod connection;
@@ -12,8 +13,10 @@ mod eyes;
 mod files;
 mod flags;
 mod forecast;
+mod hlog;
 mod init;
 mod judging;
+mod keeping;
 mod limits;
 mod log;
 mod looking;
@@ -27,6 +30,7 @@ mod serve;
 mod session;
 mod signals;
 mod trickle;
+mod trouble;
 mod truth;
 mod watch;
 

@@ -8,9 +8,6 @@ use crate::mcp::Negotiated;
 use crate::measure::SideCall;
 use crate::plan::{Plan, Sessions};
 
-/// How long a server has to close all sessions after the run.
-const FAREWELL: Duration = Duration::from_secs(5);
-
 /// The sessions of a run.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
@@ -74,9 +71,14 @@ impl Pool {
         }
     }
 
-    /// Closes what is open, and says which calls that took.
-    pub(super) async fn close(&self, connector: &Connector, negotiated: &Negotiated) -> Vec<SideCall> {
-        driver::close_sessions(connector, negotiated, &self.sessions, (FAREWELL, clock())).await
+    /// Closes what is open, all within `patience`, and says which calls that took.
+    pub(super) async fn close(
+        &self,
+        connector: &Connector,
+        negotiated: &Negotiated,
+        patience: Duration,
+    ) -> Vec<SideCall> {
+        driver::close_sessions(connector, negotiated, &self.sessions, (patience, clock())).await
     }
 }
 

@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow};
 use super::exit::{Exit, Failure};
 use super::eyes::Eyes;
 use super::flags::RunArgs;
+use super::keeping::{HURRY, Keeping};
 use super::log::LogArgs;
 use super::looking::Looking;
 use super::session::Session;
@@ -17,6 +18,7 @@ use super::{files, forecast, limits, results};
 use crate::driver::{Limits, McpDriver};
 use crate::engine::{self, Ended, Setup, Sightings, Stop};
 use crate::export;
+use crate::measure::{Event, EventKind, Summary};
 use crate::plan::{Plan, Warmup};
 use crate::report::{Ending, Host, SavedRun};
 use crate::verdict::{Resolved, Steadiness};
@@ -38,14 +40,17 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let stop = Stop::new();
     let signals = Signals::listen(stop.clone()).context("failed to listen for signals").map_err(Failure::usage)?;
     if args.dry_run {
-        return forecast::dry_run(&forecast, Session::open(&plan, &signals), log);
+        return forecast::dry_run(&forecast, (Session::open(&plan, &signals), &signals), log);
     }
     forecast::warn(&forecast);
     let identity = fresh_identity();
     let bounds = export::bounds(&plan.objectives);
     let exporter = watch::export(args.common.metrics.as_deref(), || watch::identity_of(&plan, &identity, &bounds))?;
     let watch = Watch::of(&plan, &objectives, exporter.as_ref(), log.shows_progress());
+    let events = Sightings::default();
+    let mut keeping = Keeping::open(&args.keeping, args.common.out.as_deref(), &plan, events.clone())?;
     let session = Session::open(&plan, &signals)?;
+    keeping.begin(frame(&session.plan, &identity, &session));
     tracing::info!("run {} begins, seed {}", identity.run_id, plan.seed);
     let sightings = Sightings::default();
     // Looks until this function ends.
@@ -55,19 +60,24 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
         bounds,
         side_calls: session.pool.side_calls.clone(),
         sightings,
+        events,
         stop,
         warmup: plan.latest_warmup().into(),
     };
     let mut looking = Looking::new(&plan, &objectives);
-    let ended = drive(&session.plan, &setup, &session, &watch, &mut looking);
-    let closing = session.close();
+    let ended = drive(&session.plan, &setup, &session, &watch, &mut looking, &mut keeping);
+    let closing = session.close(&signals);
     let mut ended = ended?;
     for call in &closing {
         ended.summary.note_side_call(call, &setup.bounds);
     }
+    let hurry = || signals.first().map(|_| HURRY);
+    let over = ended.summary.last_done.max(Some(ended.summary.until)).unwrap_or_default();
+    keeping.settle(&mut ended.summary, over, hurry());
     watch.end(&ended.summary);
     let saved = saved_run(&session.plan, setup.identity, &session, ended, &signals, looking);
-    let exit = finish(&saved, args, log);
+    let written = keeping.save(&saved, hurry());
+    let exit = finish(&saved, args, written, log);
     // Whoever stopped the run early does not want to wait now; a signal from here on cuts the waiting short.
     let stopped = signals.first();
     watch::linger(exporter.as_ref(), args.common.linger, || signals.first().is_some());
@@ -100,6 +110,7 @@ pub(super) fn drive(
     session: &Session,
     watch: &Watch<'_>,
     looking: &mut Looking<'_>,
+    keeping: &mut Keeping,
 ) -> Result<Ended, Failure> {
     let tools: Vec<String> = plan.operations.iter().map(|operation| operation.tool.clone()).collect();
     let limits = Limits {
@@ -115,8 +126,14 @@ pub(super) fn drive(
         driver.in_sessions(session.pool.of_lane(lane, plan.run.lanes.get()))
     };
     let mut steadiness = (plan.run.warmup == Warmup::Auto).then(Steadiness::default);
+    let mut lost = None;
     let ended = engine::run(plan, setup, make, |summary, now| {
         watch.show(summary, now);
+        if watch.has_lost_metrics() {
+            let at = *lost.get_or_insert(now);
+            setup.events.note(Event { at, until: now, kind: EventKind::MetricsLost, figure: 0.0 });
+        }
+        keeping.look(summary, now, || looking.so_far());
         let unsteady = steadiness.as_mut().filter(|_| now < summary.warmup);
         if let Some(end) = unsteady.and_then(|steadiness| steadiness.look(summary, now)) {
             setup.warmup.bring_forward(end);
@@ -145,16 +162,21 @@ pub(super) fn saved_run(
         Some(exit) => Ending::Signal(signal_name(exit).to_owned()),
         None => rule.map_or(Ending::Completed, Ending::Rule),
     };
+    SavedRun { ending, looks, summary: ended.summary, ..frame(plan, &identity, session) }
+}
+
+/// All that is to be kept of a run but what is measured.
+fn frame(plan: &Plan, identity: &RunIdentity, session: &Session) -> SavedRun {
     SavedRun {
         program: PROGRAM.to_owned(),
-        run_id: identity.run_id,
+        run_id: identity.run_id.clone(),
         started_unix_ms: identity.started_unix_ms,
         plan: plan.clone(),
         host: host(),
         server: session.server(),
-        ending,
-        looks,
-        summary: ended.summary,
+        ending: Ending::Completed,
+        looks: None,
+        summary: Summary::default(),
     }
 }
 
@@ -178,10 +200,15 @@ pub(super) fn probe(path: &Path) -> Result<(), Failure> {
     files::probe(path).map_err(|why| Failure::usage(anyhow!("failed to {why}")))
 }
 
-/// Saves the run and prints the report. A file that cannot be written changes the exit code, never the report.
-fn finish(saved: &SavedRun, args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
+/// Prints the report of a run that was `written` or not. A file that cannot be written changes the exit code, never the
+/// report.
+fn finish(
+    saved: &SavedRun,
+    args: &RunArgs,
+    written: Option<Result<(), files::FileError>>,
+    log: &LogArgs,
+) -> Result<Exit, Failure> {
     let out = args.common.out.as_deref();
-    let written = out.map(|path| files::write(saved, path));
     let file = out.filter(|_| matches!(written, Some(Ok(()))));
     let verdict = results::print(saved, (&[], None), file, &args.pages, log);
     match (written, verdict) {

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::connection;
 use super::exit::{Exit, Failure};
+use super::keeping::HURRY;
 use super::pool::Pool;
 use super::signals::Signals;
 use crate::driver::{self, Connector};
@@ -25,6 +26,8 @@ const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 const MOST_PATIENCE: Duration = Duration::from_secs(10);
 /// How long it has to close the session after the run.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// The same of all sessions that were opened for it, unless somebody wants the program to end.
+const LONG_FAREWELL: Duration = Duration::from_secs(5);
 
 /// An agreement with the target.
 pub(super) struct Session {
@@ -119,7 +122,7 @@ impl Session {
             tracing::warn!("{warning}");
         }
         signals.first().map_or(Ok(()), |exit| {
-            self.close();
+            self.close(signals);
             Err(stopped(exit))
         })
     }
@@ -133,9 +136,11 @@ impl Session {
         }
     }
 
-    /// Takes back what was opened at the target; says which calls that took.
-    pub(super) fn close(&self) -> Vec<SideCall> {
-        self.runtime.block_on(LocalSet::new().run_until(self.pool.close(&self.connector, &self.negotiated)))
+    /// Takes back what was opened at the target; says which calls that took. After a signal there is little time for that.
+    pub(super) fn close(&self, signals: &Signals) -> Vec<SideCall> {
+        let patience = if signals.first().is_some() { HURRY } else { LONG_FAREWELL };
+        let closing = self.pool.close(&self.connector, &self.negotiated, patience);
+        self.runtime.block_on(LocalSet::new().run_until(closing))
     }
 }
 

@@ -28,6 +28,10 @@ impl Signals {
             let _inside = runtime.enter();
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
         };
+        let mut too_long = {
+            let _inside = runtime.enter();
+            signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?
+        };
         let (tell, seen) = watch::channel(None);
         let current = Arc::new(Mutex::new(stop));
         let stop = Arc::clone(&current);
@@ -39,6 +43,8 @@ impl Signals {
                         _ = terminate.recv() => Exit::Terminated,
                         // A terminal that is closed is as much as a request to end.
                         _ = hang_up.recv() => Exit::Terminated,
+                        // A file has reached the limit of its size. It would end the program; so its writer sees an error.
+                        _ = too_long.recv() => continue,
                     };
                     if tell.send_replace(Some(exit)).is_some() {
                         std::process::exit(i32::from(exit as u8));

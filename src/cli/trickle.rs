@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::exit::Failure;
+use super::keeping::Keeping;
 use super::looking::Looking;
 use super::run;
 use super::session::Session;
@@ -81,11 +82,12 @@ impl Trickle {
             bounds: Bounds::default(),
             side_calls: Vec::new(),
             sightings: Sightings::default(),
+            events: Sightings::default(),
             stop: signals.next_stop(),
             warmup: plan.latest_warmup().into(),
         };
         let (watch, mut looking) = (Watch::of(&plan, &[], None, false), Looking::new(&plan, &[]));
-        let ended = run::drive(&plan, &setup, session, &watch, &mut looking)?;
+        let ended = run::drive(&plan, &setup, session, &watch, &mut looking, &mut Keeping::default())?;
         let tally = ended.summary.tally(Scope::Total, None);
         Ok(CoolDown {
             took: self.clock.now().since(began),

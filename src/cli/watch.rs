@@ -79,6 +79,11 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Whether metrics were served and are not any more.
+    pub(super) fn has_lost_metrics(&self) -> bool {
+        self.exporter.is_some_and(|exporter| !exporter.is_serving())
+    }
+
     /// Shows the final values.
     pub(super) fn end(&self, summary: &Summary) {
         if self.progress {

@@ -27,17 +27,56 @@ impl Clock for MonotonicClock {
     }
 }
 
+/// What the machine's clocks say at once, in nanoseconds of their own counts: to be compared with an earlier reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// Since 1970; jumps where somebody sets it.
+    pub(super) wall: u64,
+    /// The clock of the run, which stands still while the machine sleeps.
+    pub(super) monotonic: u64,
+    /// One that does not, where there is one.
+    pub(super) boot: Option<u64>,
+}
+
+impl Reading {
+    /// The present.
+    pub(super) fn now() -> Self {
+        Self { wall: unix_nanos(), monotonic: machine_nanos(), boot: boot_nanos() }
+    }
+}
+
 /// Milliseconds since 1970 by the wall clock: for timestamps in calls and reports, never for measuring.
-#[expect(clippy::disallowed_methods, reason = "the generator's time enters here")]
 pub fn unix_millis() -> u64 {
+    unix_nanos() / 1_000_000
+}
+
+#[expect(clippy::disallowed_methods, reason = "the generator's time enters here")]
+fn unix_nanos() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
+    since.map_or(0, |since| since.as_nanos() as u64)
 }
 
 /// `CLOCK_MONOTONIC`, the clock that timerfd counts by.
 #[cfg(target_os = "linux")]
 fn machine_nanos() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    nanos_of(rustix::time::ClockId::Monotonic)
+}
+
+/// `CLOCK_BOOTTIME`: the same, and the time that the machine slept.
+#[cfg(target_os = "linux")]
+#[expect(clippy::unnecessary_wraps, reason = "other systems have no such clock")]
+fn boot_nanos() -> Option<u64> {
+    Some(nanos_of(rustix::time::ClockId::Boottime))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn boot_nanos() -> Option<u64> {
+    None
+}
+
+#[cfg(target_os = "linux")]
+fn nanos_of(clock: rustix::time::ClockId) -> u64 {
+    let now = rustix::time::clock_gettime(clock);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 

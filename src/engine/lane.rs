@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ pub(super) const HAND_OVER: Duration = Duration::from_millis(500);
 const DRAIN: Duration = Duration::from_secs(5);
 /// How long after their timeouts calls that waited and were sent have surely ended.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long sessions may take to be closed after that: with what is written and closed afterwards, all is over within the ten
+/// seconds that a container has to end.
+const FAREWELL: Duration = Duration::from_millis(1500);
 
 /// What a lane's loop needs beside its desk.
 pub(super) struct Lane<'a, D: Driver + 'static> {
@@ -46,9 +50,22 @@ impl<D: Driver + 'static> Lane<'_, D> {
         let result = tasks.run_until(self.work()).await;
         // Calls still in flight end here; each says so to its recorder as it is dropped.
         drop(tasks);
-        LocalSet::new().run_until(self.desk.close()).await;
+        LocalSet::new().run_until(self.close()).await;
         self.desk.hand_over_last();
         result.map(|stopped| LaneEnd { due: self.due, stopped })
+    }
+
+    /// Lets the driver take back what it opened. Once the run was stopped there is little time for that.
+    async fn close(&mut self) {
+        let desk = Rc::clone(&self.desk);
+        let mut closing = pin!(desk.close());
+        tokio::select! {
+            biased;
+            () = &mut closing => return,
+            _ = told(&mut self.stop, Haste::Orderly) => {}
+        }
+        // What is not closed by then the server has to find out itself.
+        let _ = tokio::time::timeout(FAREWELL, closing).await;
     }
 
     /// Until the schedule is done and everything is answered, or until the run was stopped. Says when the schedule was cut

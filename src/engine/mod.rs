@@ -15,6 +15,7 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 mod truth;
+mod vigil;
 
 use std::io;
 use std::ops::ControlFlow;
@@ -31,7 +32,7 @@ pub use pace::lateness;
 
 use crate::arrival::Shard;
 use crate::driver::Driver;
-use crate::measure::{Bounds, Gauges, Recorder, Shape, SideCall, Stretch, Summary, Usage, WarmupEnd};
+use crate::measure::{Bounds, Event, Gauges, Recorder, Shape, SideCall, Stretch, Summary, Usage, WarmupEnd};
 use crate::plan::Plan;
 use crate::time::{Clock, Moment};
 use crate::workload::{Mix, OperationId, RunIdentity, Workload};
@@ -88,18 +89,24 @@ impl Default for Stop {
     }
 }
 
-/// Where whoever looks at the target's process puts what was seen, on its way to the summary.
-#[derive(Clone, Debug, Default)]
-pub struct Sightings(Arc<Mutex<Vec<Usage>>>);
+/// Where whoever looks at the run from beside it puts what was seen, on its way to the summary.
+#[derive(Clone, Debug)]
+pub struct Sightings<T = Usage>(Arc<Mutex<Vec<T>>>);
 
-impl Sightings {
+impl<T> Default for Sightings<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T> Sightings<T> {
     /// Notes what was just seen.
-    pub fn note(&self, usage: Usage) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(usage);
+    pub fn note(&self, seen: T) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
     }
 
     /// Takes all that was noted.
-    fn take(&self) -> Vec<Usage> {
+    fn take(&self) -> Vec<T> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -114,6 +121,8 @@ pub struct Setup {
     pub side_calls: Vec<SideCall>,
     /// What is seen of the target's process while the run goes on.
     pub sightings: Sightings,
+    /// What happens to the run while it goes on; the engine adds what it finds out itself.
+    pub events: Sightings<Event>,
     /// How the run can be ended early.
     pub stop: Stop,
     /// When warm-up ends; whoever watches the run may bring it forward.
@@ -184,7 +193,7 @@ pub fn run<D: Driver + 'static>(
             Ok(Err(why)) => Err(why.to_string()),
             Err(_) => Err("the lane's thread panicked".to_owned()),
         });
-        Ok(collector.end(ends.collect(), plan))
+        Ok(collector.end(ends.collect(), plan, setup))
     })
 }
 
@@ -250,6 +259,8 @@ struct Collector {
     gauges: Vec<Gauges>,
     returns: Vec<mpsc::Sender<Box<Recorder>>>,
     host: HostWatch,
+    clocks: vigil::Clocks,
+    answers: vigil::Answers,
 }
 
 impl Collector {
@@ -264,7 +275,8 @@ impl Collector {
         let expected = Expected::new(plan, warmup.clone());
         let mut summary = Summary::new(warmup.moment());
         summary.ends = expected.ends();
-        Self { summary, clock, warmup, expected, gauges, returns, host }
+        let (clocks, answers) = Default::default();
+        Self { summary, clock, warmup, expected, gauges, returns, host, clocks, answers }
     }
 
     /// Collects until every lane has ended.
@@ -307,10 +319,18 @@ impl Collector {
         for usage in setup.sightings.take() {
             self.summary.usage.at(now).merge(&usage);
         }
+        self.look_for_events(setup, now);
+    }
+
+    /// What happened since the last look.
+    fn look_for_events(&mut self, setup: &Setup, now: Moment) {
+        let found = self.clocks.look(now, clock::Reading::now()).into_iter().chain(self.answers.look(now));
+        found.chain(setup.events.take()).for_each(|event| self.summary.events.note(event));
     }
 
     fn absorb(&mut self, lane: u32, mut recorder: Box<Recorder>) {
         self.summary.absorb(&recorder);
+        self.answers.count(&recorder);
         // Before anything was known it was later.
         self.summary.warmup = self.warmup.moment();
         self.gauges[lane as usize] = recorder.gauges;
@@ -323,7 +343,9 @@ impl Collector {
         drop(self.returns[lane as usize].send(recorder));
     }
 
-    fn end(mut self, lanes: Vec<Result<LaneEnd, String>>, plan: &Plan) -> Ended {
+    fn end(mut self, lanes: Vec<Result<LaneEnd, String>>, plan: &Plan, setup: &Setup) -> Ended {
+        let now = self.clock.now();
+        self.look_for_events(setup, now);
         let stopped = lanes.iter().flatten().filter_map(|end| end.stopped).max();
         let until = stopped.unwrap_or(Moment::FAR).min(self.expected.end());
         self.summary.warmup = self.warmup.moment();

@@ -121,6 +121,7 @@ fn go_until(
         bounds: Bounds::default(),
         side_calls: Vec::new(),
         sightings: Sightings::default(),
+        events: Sightings::default(),
         stop: Stop::new(),
         warmup,
     };
@@ -215,6 +216,7 @@ fn a_run_that_was_stopped_before_it_began_sends_next_to_nothing() {
         bounds: Bounds::default(),
         side_calls: Vec::new(),
         sightings: Sightings::default(),
+        events: Sightings::default(),
         stop: Stop::new(),
         warmup: Moment::ZERO.into(),
     };
@@ -255,6 +257,7 @@ fn a_lane_that_breaks_down_is_told_and_its_arrivals_are_missed() {
         bounds: Bounds::default(),
         side_calls: Vec::new(),
         sightings: Sightings::default(),
+        events: Sightings::default(),
         stop: Stop::new(),
         warmup: Moment::ZERO.into(),
     };

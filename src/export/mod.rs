@@ -124,6 +124,11 @@ impl Exporter {
         self.address
     }
 
+    /// Whether there still is somebody who serves: the thread that does could only have ended by a fault.
+    pub fn is_serving(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Serves another run from now on, with every metric of `identity` at zero. For Prometheus its counters are reset.
     pub fn renew(&self, identity: Identity) {
         let mut shown = lock(&self.shared.shown);

@@ -108,6 +108,15 @@ fn exporter() -> Exporter {
 }
 
 #[test]
+fn an_exporter_whose_thread_has_ended_serves_nobody_and_says_so() {
+    let mut exporter = Exporter::bind("127.0.0.1:0", identity("pay")).unwrap();
+    assert!(exporter.is_serving());
+    drop(exporter.stop.take());
+    exporter.thread.take().map(JoinHandle::join).unwrap().unwrap();
+    assert!(!exporter.is_serving());
+}
+
+#[test]
 fn broken_promises_and_probes_are_there_by_kind_from_the_beginning() {
     let exporter = exporter();
     let of = |page: &BTreeMap<String, f64>| {

@@ -1,4 +1,4 @@
-//! Times at three digits over nine decades: the one file that knows `hdrhistogram`.
+//! Times at three digits over nine decades, in the buckets of `hdrhistogram`.
 //!
 //! Buckets hold nanoseconds from about one microsecond to one hour; the smallest, the largest and the sum are kept
 //! exactly beside them. A histogram that was never recorded into holds no memory.
@@ -17,7 +17,7 @@ const HIGHEST: u64 = 3_600_000_000_000;
 /// Bytes before the counts in HdrHistogram's V2 format.
 const HEADER: usize = 40;
 
-type Buckets = hdrhistogram::Histogram<u32>;
+pub(super) type Buckets = hdrhistogram::Histogram<u32>;
 
 /// How finely a histogram tells times apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +102,16 @@ impl Histogram {
         // Every histogram spans the same range, so nothing of theirs can be too long for ours.
         let added = ours.add(theirs);
         debug_assert!(added.is_ok(), "{added:?}");
+    }
+
+    /// What was counted here and not yet in `earlier`, a copy of before; `None` where that is nothing.
+    pub(super) fn beyond(&self, earlier: Option<&Self>) -> Option<Buckets> {
+        let mut buckets = self.buckets.as_deref()?.clone();
+        if let Some(earlier) = earlier.and_then(|earlier| earlier.buckets.as_deref()) {
+            // Counts only grow.
+            buckets.subtract(earlier).ok()?;
+        }
+        (!buckets.is_empty()).then_some(buckets)
     }
 
     /// Forgets everything but keeps the memory for the next time.

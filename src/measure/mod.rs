@@ -5,9 +5,11 @@
 //! here knows a plan: flows and operations are numbers.
 
 mod bounded;
+mod event;
 mod failures;
 mod health;
 mod histogram;
+mod histogram_log;
 mod level;
 mod probes;
 mod recorder;
@@ -24,9 +26,11 @@ mod truth;
 mod usage;
 mod warmup;
 
+pub use event::{Event, EventKind, Events, MOST_OF_A_KIND};
 pub use failures::{FailureGroup, FailureText, Failures};
 pub use health::Health;
 pub use histogram::{Histogram, Precision, nearest_rank};
+pub use histogram_log::IntervalLog;
 pub use level::Level;
 pub use probes::{Probes, Unresolved};
 pub use recorder::{Bounds, Gauges, Recorder, Shape};
@@ -36,7 +40,7 @@ pub use sparse::Sparse;
 pub use spread::{Spread, Window};
 pub use summary::{Accounting, MAX_SERIES, Scope, Series, Summary};
 pub use tally::{BucketCounts, Outcomes, Quantile, Tally};
-pub use timeline::{Cell, MAX_CELLS, Stretch, Timeline};
+pub use timeline::{Cell, MAX_CELLS, Stretch, Ten, Timeline};
 pub use truth::{AGES, EVIDENCE_KEPT, Evidence, Reads, ReadsByAge, Truth, Violations};
 pub use usage::{Resource, Trend, Usage};
 pub use warmup::WarmupEnd;

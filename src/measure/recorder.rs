@@ -201,6 +201,36 @@ impl Recorder {
         }
     }
 
+    /// Counts as many arrivals as one, all picked up when due, sent at once and ended after `response`.
+    #[cfg(test)]
+    pub(crate) fn record_in_bulk(
+        &mut self,
+        (flow, operation): (u16, u16),
+        intended: Moment,
+        response: Duration,
+        outcome: Outcome,
+        times: u32,
+    ) {
+        let place = self.place(flow, operation, intended);
+        let tally = self.tallies[place].get_or_insert_default();
+        tally.scheduled += u64::from(times);
+        tally.pacing_lag.record_n(Duration::ZERO, times);
+        tally.dispatch_lag.record_n(Duration::ZERO, times);
+        tally.outcomes.count_n(outcome, u64::from(times));
+        let cell = tally.timeline.at(intended);
+        cell.scheduled += times;
+        if outcome.is_complete_reply() {
+            *if outcome == Outcome::Ok { &mut cell.ok } else { &mut cell.failed } += times;
+            cell.response.record_n(response, times);
+            tally.response_time.record_n(response, times);
+            tally.service_time.record_n(response, times);
+            cell.came += times;
+        } else {
+            cell.incomplete += times;
+            tally.given_up += response * times;
+        }
+    }
+
     /// Counts a call that is no arrival.
     pub fn record_side_call(&mut self, call: &SideCall) {
         self.side_calls.record(call, &self.service_bounds);

@@ -44,6 +44,14 @@ impl Sparse {
         self.record_nanos(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
+    /// Counts the same time `times` times.
+    #[cfg(test)]
+    pub(crate) fn record_n(&mut self, time: Duration, times: u32) {
+        if times > 0 {
+            self.add(bucket_of(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)), times);
+        }
+    }
+
     /// Counts one time in nanoseconds, for the lane, which must not convert.
     pub(super) fn record_nanos(&mut self, nanos: u64) {
         self.add(bucket_of(nanos), 1);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Phase;
 use super::bounded::at_most;
+use super::event::Events;
 use super::failures::Failures;
 use super::health::Health;
 use super::recorder::{Bounds, Gauges, Recorder};
@@ -149,6 +150,9 @@ pub struct Summary {
     /// Whether answers were true.
     #[serde(skip_serializing_if = "Truth::is_idle", deserialize_with = "possible")]
     pub truth: Truth,
+    /// What happened to the run, or was done to it.
+    #[serde(skip_serializing_if = "Events::is_empty")]
+    pub events: Events,
     /// How the generator fared, by the time at which it was looked at.
     #[serde(skip_serializing_if = "Timeline::is_empty")]
     pub health: Timeline<Health>,
@@ -194,6 +198,7 @@ impl Summary {
         self.failures.merge(&other.failures, usize::MAX);
         self.side_calls.merge(&other.side_calls);
         self.truth.merge(&other.truth);
+        self.events.merge(&other.events);
         self.health.merge(&other.health);
         self.usage.merge(&other.usage);
         self.span(other.first_intended, other.last_done);

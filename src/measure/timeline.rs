@@ -2,7 +2,8 @@
 //!
 //! There are never more than [`MAX_CELLS`]: cells are one second wide, and when there would be more, ten at a time are
 //! folded into one, again and again. What was folded is what wider cells would have counted, so the order of merging
-//! does not matter.
+//! does not matter. A cell wider than ten seconds keeps what became of the arrivals of each ten seconds in it ([`Ten`]),
+//! so that the worst of them can be found in a run of any length.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ pub const MAX_CELLS: usize = 3600;
 const SECOND: u64 = 1_000_000_000;
 
 /// What a timeline is made of: something that knows its place and can be added to its neighbours.
-pub trait Stretch: Default {
+pub trait Stretch: Clone + Default {
     /// Which stretch: it begins this many widths after the run began.
     fn index(&self) -> u64;
     /// The same at another place.
@@ -28,6 +29,8 @@ pub trait Stretch: Default {
     fn merge(&mut self, other: &Self);
     /// Forgets everything but keeps the memory.
     fn reset(&mut self);
+    /// Gets ready to be part of a stretch of `into` seconds, having been one of `width`.
+    fn widen(&mut self, _width: u64, _into: u64) {}
     /// Whether it can be what a run counted.
     fn is_possible(&self) -> bool;
 }
@@ -68,6 +71,50 @@ pub struct Cell {
     /// Response times of the complete replies.
     #[serde(skip_serializing_if = "Sparse::is_empty")]
     pub response: Sparse,
+    /// In a stretch that is wider than ten seconds, each ten of them (see [`Ten::seconds`]), as far as they are known.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "at_most::<TENS, _, _>")]
+    pub tens: Vec<Ten>,
+}
+
+/// At most so many parts of a stretch are told apart.
+const TENS: usize = 100;
+
+/// What became of the arrivals of ten seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u32, u32, u32)", into = "(u32, u32, u32)")]
+pub struct Ten {
+    /// How many were picked up.
+    pub scheduled: u32,
+    /// How many were answered ok.
+    pub ok: u32,
+    /// How many came to an end that is not ok.
+    pub bad: u32,
+}
+
+impl From<(u32, u32, u32)> for Ten {
+    fn from((scheduled, ok, bad): (u32, u32, u32)) -> Self {
+        Self { scheduled, ok, bad }
+    }
+}
+
+impl From<Ten> for (u32, u32, u32) {
+    fn from(Ten { scheduled, ok, bad }: Ten) -> Self {
+        (scheduled, ok, bad)
+    }
+}
+
+impl Ten {
+    /// How many seconds it stands for, in a stretch of `width`: ten, and more only in runs of months.
+    pub const fn seconds(width: u64) -> u64 {
+        let least = width / TENS as u64;
+        if least > 10 { least } else { 10 }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.scheduled = self.scheduled.saturating_add(other.scheduled);
+        self.ok = self.ok.saturating_add(other.ok);
+        self.bad = self.bad.saturating_add(other.bad);
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
@@ -135,12 +182,33 @@ impl Stretch for Cell {
             *ours = ours.saturating_add(theirs);
         }
         self.response.merge(&other.response);
+        self.tens.resize(self.tens.len().max(other.tens.len()), Ten::default());
+        for (ours, theirs) in self.tens.iter_mut().zip(&other.tens) {
+            ours.merge(*theirs);
+        }
     }
 
     fn reset(&mut self) {
         let mut response = std::mem::take(&mut self.response);
         response.clear();
         *self = Self { response, ..Self::default() };
+    }
+
+    fn widen(&mut self, width: u64, into: u64) {
+        if into <= 10 {
+            return;
+        }
+        let (fine, coarse) = (Ten::seconds(width), Ten::seconds(into));
+        let begins = self.index.wrapping_mul(width) % into;
+        let parts = match width {
+            0..=10 => vec![Ten { scheduled: self.scheduled, ok: self.ok, bad: self.bad().min(u32::MAX.into()) as u32 }],
+            _ => std::mem::take(&mut self.tens),
+        };
+        for (part, number) in parts.into_iter().zip(0..) {
+            let place = ((begins + number * fine) / coarse) as usize;
+            self.tens.resize(self.tens.len().max(place + 1), Ten::default());
+            self.tens[place].merge(part);
+        }
     }
 
     fn is_possible(&self) -> bool {
@@ -206,7 +274,13 @@ impl<C: Stretch> Timeline<C> {
         }
         for cell in &other.cells {
             let place = self.place_of(cell.index() * other.width / self.width);
-            self.cells[place].merge(cell);
+            if self.width == other.width {
+                self.cells[place].merge(cell);
+            } else {
+                let mut cell = cell.clone();
+                cell.widen(other.width, self.width);
+                self.cells[place].merge(&cell);
+            }
         }
     }
 
@@ -239,10 +313,12 @@ impl<C: Stretch> Timeline<C> {
 
     /// Makes cells ten times as wide.
     fn fold(&mut self) {
+        let width = self.width;
         self.width *= 10;
         let mut folded: Vec<C> = Vec::with_capacity(self.cells.len() / 10 + 1);
-        for cell in self.cells.drain(..) {
+        for mut cell in self.cells.drain(..) {
             let index = cell.index() / 10;
+            cell.widen(width, self.width);
             match folded.last_mut().filter(|last| last.index() == index) {
                 Some(last) => last.merge(&cell),
                 None => folded.push(cell.moved_to(index)),
@@ -293,15 +369,19 @@ mod tests {
 
     use super::*;
 
+    /// Seconds as they come in a run: each in a timeline of its own, which is then added.
     fn of(seconds: &[u64]) -> Timeline {
         let mut timeline = Timeline::<Cell>::default();
+        let mut new = Timeline::<Cell>::default();
         for second in seconds {
-            let cell = timeline.at(Moment::from_nanos(second * SECOND + 5));
+            new.clear();
+            let cell = new.at(Moment::from_nanos(second * SECOND + 5));
             cell.ok += 1;
             cell.scheduled += 1;
             cell.expected += 0.5;
             cell.time += *second % 7;
             cell.response.record(Duration::from_millis(*second % 7));
+            timeline.merge(&new);
         }
         timeline
     }
@@ -322,6 +402,29 @@ mod tests {
         assert!(timeline.cells().iter().all(|cell| cell.ok == 10 && (cell.expected - 5.0).abs() < 1e-9));
         let days: Vec<u64> = (0..3600 * 24).step_by(10).collect();
         assert_eq!(of(&days).width(), Duration::from_secs(100));
+    }
+
+    #[test]
+    fn ten_bad_seconds_can_be_found_in_days_however_wide_the_cells_are() {
+        for (days, width) in [(1, 100), (5, 1000)] {
+            let mut timeline = Timeline::<Cell>::default();
+            let mut new = Timeline::<Cell>::default();
+            for second in 0..days * 86_400 {
+                new.clear();
+                let cell = new.at(Moment::from_nanos(second * SECOND));
+                cell.scheduled = 16_000;
+                cell.failed = if second / 10 == 6_543 { 700 } else { 3 };
+                cell.ok = 16_000 - cell.failed;
+                timeline.merge(&new);
+            }
+            assert_eq!(timeline.width().as_secs(), width);
+            let wide = timeline.cells().iter().find(|cell| cell.index == 65_430 / width).unwrap();
+            let worst = Ten { scheduled: 160_000, ok: 153_000, bad: 7_000 };
+            assert_eq!(wide.tens[(65_430 % width / 10) as usize], worst);
+            let others = timeline.cells().iter().flat_map(|cell| &cell.tens).filter(|ten| **ten != worst);
+            assert!(others.copied().all(|ten| ten == Ten { scheduled: 160_000, ok: 159_970, bad: 30 }));
+            assert!(timeline.cells().iter().all(|cell| cell.tens.len() as u64 == width / 10));
+        }
     }
 
     #[test]

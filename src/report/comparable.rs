@@ -42,6 +42,7 @@ pub fn unfit(run: &SavedRun) -> Vec<String> {
             let rule = clip(&clean(rule), 2 * NAME);
             refusals.push(format!("it stopped because of its own figures ({rule}): let it run to its end"));
         }
+        Ending::CutOff { .. } => refusals.push("it was cut off: let it run to its end".to_owned()),
         Ending::LostLanes { lost, of } => {
             refusals
                 .push(format!("{lost} of its {of} lanes broke down, so it did not send the whole load: run it again"));

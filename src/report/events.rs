@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::happened::what;
 use super::humane::quantile;
 use super::{Ending, SavedRun};
-use crate::measure::{Phase, Quantile, Scope, Summary, Tally};
+use crate::measure::{self, Phase, Quantile, Scope, Summary, Tally};
 use crate::time::{Moment, humane_duration};
 
 /// A stall is told where at least so many arrivals were due in it.
@@ -37,6 +38,8 @@ pub enum EventKind {
     ScheduleEnd,
     /// Calls were due, and took far longer than usual, or got no ok answer.
     Stall,
+    /// It was noted while the run went on.
+    Noted,
 }
 
 /// All events of a run, in the order of their instants.
@@ -44,8 +47,14 @@ pub(super) fn events(saved: &SavedRun) -> Vec<Event> {
     let summary = &saved.summary;
     let mut events: Vec<Event> = [warmup(summary), schedule(saved)].into_iter().flatten().collect();
     events.extend(stalls(&summary.tally(Scope::Total, None)));
+    events.extend(summary.events.kept().iter().map(noted));
     events.sort_by_key(|event| event.at);
     events
+}
+
+fn noted(event: &measure::Event) -> Event {
+    let until = Some(event.until).filter(|_| !event.lasted().is_zero());
+    Event { kind: EventKind::Noted, at: event.at, until, what: what(event) }
 }
 
 fn warmup(summary: &Summary) -> Option<Event> {
@@ -65,6 +74,7 @@ fn schedule(saved: &SavedRun) -> Option<Event> {
         Ending::Completed | Ending::LostLanes { .. } => "the schedule ended",
         Ending::Signal(_) => "a signal ended the schedule",
         Ending::Rule(_) => "a rule ended the schedule",
+        Ending::CutOff { .. } => "what came later is lost",
     };
     let what = how.to_owned();
     (at > Moment::ZERO).then_some(Event { kind: EventKind::ScheduleEnd, at, until: None, what })

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Ending, Host, Made, SavedCapacity, SavedRun, Server};
 use crate::measure::{
-    Bounds, Evidence, FailureText, Fate, Health, Level, Probes, Quantile, Recorder, Sample, Shape, SideCall, SideKind,
-    Stretch, Summary, Unresolved, Usage,
+    Bounds, Event, EventKind, Evidence, FailureText, Fate, Health, Level, Probes, Quantile, Recorder, Sample, Shape,
+    SideCall, SideKind, Stretch, Summary, Unresolved, Usage,
 };
 use crate::outcome::{Outcome, Probe, Violation};
 use crate::plan::{Plan, read_file};
@@ -174,6 +174,10 @@ pub(crate) fn failed() -> SavedRun {
         Told { flow: 0, operation: (n % 3) as u16, fate, said }
     });
     run.ending = Ending::Signal("SIGINT".into());
+    let at = |ms: u64| Moment::from_nanos(ms * 1_000_000);
+    run.summary.events.note(Event::at(at(4_200), EventKind::ClockStepped, -1.5));
+    let down = Event { at: at(9_500), until: at(11_000), kind: EventKind::TargetDown, figure: 150.0 };
+    run.summary.events.note(down);
     let times = [
         (SideKind::Initialize, Outcome::Ok),
         (SideKind::Initialize, Outcome::HttpError),

@@ -9,6 +9,8 @@ mod capacity;
 mod comparable;
 mod comparison;
 mod curve;
+#[cfg(test)]
+mod day;
 mod events;
 mod failures;
 mod figures;
@@ -16,6 +18,7 @@ mod figures;
 pub(crate) mod fixtures;
 mod forecast;
 mod generator;
+pub mod happened;
 mod hints;
 #[cfg(test)]
 mod hints_tests;

@@ -85,6 +85,11 @@ pub enum Ending {
     Signal(String),
     /// A rule of the user's stopped it; what it says.
     Rule(String),
+    /// Nobody knows: it still went on when this was saved on its way, and nothing was saved after it.
+    CutOff {
+        /// When this was saved.
+        at: Moment,
+    },
     /// Threads of the generator broke down; the others went on.
     LostLanes {
         /// How many.
@@ -196,7 +201,7 @@ impl SavedRun {
         let resolved: Result<Vec<_>, _> =
             objectives.iter().map(|each| each.clone().resolve(&flows, &operations)).collect();
         let terms = self.looks.as_ref().map_or_else(|| Terms::of(judging), |looks| looks.terms(judging));
-        let was_cut_off = matches!(self.ending, Ending::Signal(_) | Ending::Rule(_));
+        let was_cut_off = matches!(self.ending, Ending::Signal(_) | Ending::Rule(_) | Ending::CutOff { .. });
         let mut judgement = judge(&self.summary, &resolved?, &terms.cut_off(was_cut_off));
         judgement.notes.extend(self.warmed_up());
         judgement.notes.extend(drifts(&self.summary).iter().map(Drift::remark));
@@ -352,6 +357,7 @@ mod tests {
             Ending::Completed,
             Ending::Signal("SIGTERM".into()),
             Ending::Rule("abort on fail".into()),
+            Ending::CutOff { at: Moment::from_nanos(7) },
             Ending::LostLanes { lost: 1, of: 2 },
         ] {
             let run = SavedRun { ending, ..fixtures::small() };

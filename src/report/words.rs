@@ -6,7 +6,7 @@ use super::humane::{bytes, clean, clip, count, counted, percent, quantile, rate}
 use super::{End, Ending, FailureRow, Overall, Report, SavedRun};
 use crate::measure::{Accounting, Quantile, Resource, Window};
 use crate::plan::Flow;
-use crate::time::humane_duration;
+use crate::time::{Moment, humane_duration};
 use crate::verdict::{Finding, Interval, Observed, Standing, Sureness, Verdict};
 
 /// What stands where there is nothing to show.
@@ -81,6 +81,10 @@ pub(super) fn ending(ending: &Ending) -> Option<String> {
             Some(format!("{signal} stopped the run: the figures are of what was due until then."))
         }
         Ending::Rule(rule) => Some(format!("A rule stopped the run early: {rule}.")),
+        Ending::CutOff { at } => {
+            let reached = humane_duration(at.since(Moment::ZERO));
+            Some(format!("The run was cut off: this was saved {reached} into it, and what came after it is lost."))
+        }
         Ending::LostLanes { lost, of } => {
             Some(format!("{lost} of the generator's {of} lanes broke down: what they had to send was not sent."))
         }

@@ -29,7 +29,8 @@ pub struct Part {
 impl Part {
     /// What may speak against a promise, and for it: what was cut off may have ended well, and may have ended badly.
     pub(super) fn each_way(self, tally: &Tally) -> [Self; 2] {
-        let uncertain = self.cut_off && tally.abandoned > 0;
+        let is_open = |cell: &Cell| ended(cell, self) < u64::from(cell.scheduled);
+        let uncertain = self.cut_off && tally.timeline.cells().iter().any(is_open);
         if uncertain { [Open::Good, Open::Bad].map(|open| Self { open, ..self }) } else { [self; 2] }
     }
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::measure::{Cell, Tally, Timeline};
+use crate::measure::{Cell, Tally, Ten, Timeline};
 use crate::time::Moment;
 
-/// How long a window is. In runs so long that the timeline's cells are longer, a window is a cell.
+/// How long a window is, also in runs so long that the timeline's cells are wider.
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// The share of a window's arrivals that may end otherwise than ok.
@@ -88,22 +88,49 @@ fn windows(timeline: &Timeline) -> Vec<Window> {
     let due = |cell: &&Cell| cell.scheduled > 0 || cell.expected > 0.0;
     let last = timeline.cells().iter().rfind(due);
     let (Some(first), Some(last)) = (timeline.cells().first(), last) else { return Vec::new() };
-    let cells_per_window = (WINDOW.as_secs() / timeline.width().as_secs()).max(1);
-    let whole = ((last.index - first.index + 1) / cells_per_window).max(1);
+    let width = timeline.width().as_secs();
+    let grain = if width <= WINDOW.as_secs() { width } else { Ten::seconds(width) };
+    let (first, end) = (first.index * width / grain, (last.index + 1) * width / grain);
+    let grains_per_window = (WINDOW.as_secs() / grain).max(1);
+    let whole = ((end - first) / grains_per_window).max(1);
     let mut windows: Vec<(u64, Window)> = Vec::new();
-    for cell in timeline.cells() {
-        let number = ((cell.index - first.index) / cells_per_window).min(whole - 1);
+    for (place, part) in timeline.cells().iter().flat_map(|cell| parts(cell, width, grain)) {
+        let number = ((place - first) / grains_per_window).min(whole - 1);
         if windows.last().is_none_or(|(last, _)| *last != number) {
-            windows.push((number, Window { start: timeline.start_of(cell), scheduled: 0, ok: 0, bad: 0 }));
+            let start = Moment::ZERO.after(Duration::from_secs(place.saturating_mul(grain)));
+            windows.push((number, Window { start, scheduled: 0, ok: 0, bad: 0 }));
         }
         if let Some((_, window)) = windows.last_mut() {
-            // A call that took the place of another operation ends in a series in which it was perhaps not scheduled.
-            window.scheduled += u64::from(cell.scheduled).max(u64::from(cell.ok) + cell.bad());
-            window.ok += u64::from(cell.ok);
-            window.bad += cell.bad();
+            window.scheduled += part.scheduled;
+            window.ok += part.ok;
+            window.bad += part.bad;
         }
     }
     windows.into_iter().map(|(_, window)| window).collect()
+}
+
+/// A cell in parts of `grain` seconds, each with its place in the run. One that does not know its parts is whole.
+fn parts(cell: &Cell, width: u64, grain: u64) -> Vec<(u64, Window)> {
+    let begin = cell.index * width / grain;
+    let part = |place: u64, scheduled: u32, ok: u64, bad: u64| {
+        // A call that took the place of another operation ends in a series in which it was perhaps not scheduled.
+        let scheduled = u64::from(scheduled).max(ok + bad);
+        (begin + place, Window { start: Moment::ZERO, scheduled, ok, bad })
+    };
+    if width == grain || cell.tens.is_empty() {
+        return vec![part(0, cell.scheduled, u64::from(cell.ok), cell.bad())];
+    }
+    let tens = cell.tens.iter().zip(0..width / grain);
+    let mut parts: Vec<_> =
+        tens.map(|(ten, place)| part(place, ten.scheduled, u64::from(ten.ok), u64::from(ten.bad))).collect();
+    // What was counted in the wide cell at once, of which nobody knows the ten seconds, goes with the first: it is not lost.
+    let sum = |count: fn(&Window) -> u64| parts.iter().map(|(_, part)| count(part)).sum::<u64>();
+    let known = (sum(|part| part.scheduled), sum(|part| part.ok), sum(|part| part.bad));
+    let first = &mut parts[0].1;
+    first.scheduled += u64::from(cell.scheduled).saturating_sub(known.0);
+    first.ok += u64::from(cell.ok).saturating_sub(known.1);
+    first.bad += cell.bad().saturating_sub(known.2);
+    parts
 }
 
 #[cfg(test)]
@@ -148,6 +175,24 @@ mod tests {
         let bad = Sustained::of(&run(60, |second| if second == 34 { 101 } else { 0 }), finished(60)).unwrap();
         assert!(!bad.was_kept_up());
         assert_eq!((bad.worst.start, bad.worst.bad), (Moment::from_nanos(30_000_000_000), 101));
+    }
+
+    #[test]
+    fn ten_bad_seconds_are_found_in_a_run_of_a_day() {
+        let (mut day, mut new) = (Tally::default(), Timeline::<Cell>::default());
+        for second in 0..86_400 {
+            new.clear();
+            let cell = new.at(Moment::from_nanos(second * 1_000_000_000));
+            (cell.expected, cell.scheduled) = (1000.0, 1000);
+            cell.dropped = if second / 10 == 4321 { 20 } else { 1 };
+            cell.ok = 1000 - cell.dropped;
+            day.timeline.merge(&new);
+        }
+        assert_eq!(day.timeline.width(), Duration::from_secs(100));
+        let seen = Sustained::of(&day, Stretch { end: None, ..finished(86_400) }).unwrap();
+        let start = Moment::from_nanos(43_210_000_000_000);
+        assert_eq!(seen.worst, Window { start, scheduled: 10_000, ok: 9_800, bad: 200 });
+        assert!(!seen.was_kept_up());
     }
 
     #[test]

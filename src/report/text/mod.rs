@@ -2,6 +2,7 @@
 
 mod capacity;
 mod comparison;
+mod events;
 mod forecast;
 mod health;
 mod page;
@@ -47,6 +48,7 @@ impl Format for Text {
         }
         sections::rows("BY OPERATION", "operation", &report.operations, page)?;
         health::target(report, page)?;
+        events::events(report, page)?;
         sections::side_calls(report, page)?;
         sections::failures(report, page)?;
         truth::truth(report, page)?;
@@ -90,6 +92,7 @@ mod tests {
     use super::super::humane::columns;
     use super::super::{Ending, SavedRun, fixtures};
     use super::*;
+    use crate::time::Moment;
 
     fn text(run: &SavedRun) -> String {
         let judgement = run.judge(&[]).unwrap();
@@ -154,6 +157,7 @@ mod tests {
         for (ending, words) in [
             (Ending::Signal("SIGTERM".into()), "SIGTERM stopped the run"),
             (Ending::Rule("p95 < 1s can no longer be met".into()), "p95 < 1s can no longer be met"),
+            (Ending::CutOff { at: Moment::from_nanos(90_000_000_000) }, "was cut off: this was saved 1 m 30 s into it"),
             (Ending::LostLanes { lost: 1, of: 2 }, "1 of the generator's 2 lanes"),
         ] {
             assert!(text(&SavedRun { ending, ..fixtures::ok() }).contains(words));

@@ -1,0 +1,240 @@
+//! What is written while a run goes on, so that it is there whatever happens: the run itself, every now and then, and an
+//! interval log. By threads of their own; the collector only copies what it has.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::clerk::Clerk;
+use super::exit::Failure;
+use super::files::{self, FileError};
+use super::hlog::Log;
+use super::trouble::Trouble;
+use crate::engine::Sightings;
+use crate::measure::{Event, EventKind, Summary};
+use crate::plan::Plan;
+use crate::report::{Ending, SavedRun};
+use crate::time::{Moment, parse_duration};
+use crate::verdict::Looked;
+
+/// How often a run is saved unless it is said otherwise.
+const EVERY: Duration = Duration::from_mins(1);
+/// No run is saved more often.
+const LEAST: Duration = Duration::from_secs(1);
+/// How long a file may take to be written once somebody wants the program to end.
+pub(super) const HURRY: Duration = Duration::from_millis(1500);
+
+/// Flags about what is written while a run goes on.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct KeepingArgs {
+    /// How often the run is saved to --out while it goes on, so that a kill loses no more; the first time at once
+    /// [default: 1m].
+    #[arg(long, value_name = "D", value_parser = parse_checkpoint, requires = "out", help_heading = "Results")]
+    checkpoint: Option<Duration>,
+    /// Write response and service times of each operation as the run goes on, as an HdrHistogram interval log.
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    hlog: Option<PathBuf>,
+}
+
+fn parse_checkpoint(text: &str) -> Result<Duration, String> {
+    let every = parse_duration(text).map_err(|why| why.to_string())?;
+    if every < LEAST { Err("a run is saved once a second at most: give at least 1s".to_owned()) } else { Ok(every) }
+}
+
+/// What is written of a run while it goes on; by default nothing.
+#[derive(Default)]
+pub(super) struct Keeping {
+    checkpoints: Option<Checkpoints>,
+    log: Option<Log>,
+    events: Sightings<Event>,
+}
+
+impl Keeping {
+    /// What the flags ask for, of a run that is saved in `out` at last. Opens what is written to.
+    pub(super) fn open(
+        args: &KeepingArgs,
+        out: Option<&Path>,
+        plan: &Plan,
+        events: Sightings<Event>,
+    ) -> Result<Self, Failure> {
+        let every = args.checkpoint.unwrap_or(EVERY);
+        let checkpoints = out.map(|out| Checkpoints::to(out, every)).transpose()?;
+        let log = args.hlog.as_deref().map(|path| Log::open(path, plan)).transpose()?;
+        Ok(Self { checkpoints, log, events })
+    }
+
+    /// From now on there is something to keep: `run`, all but its summary.
+    pub(super) fn begin(&mut self, run: SavedRun) {
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.run = Some(run);
+        }
+    }
+
+    /// Looks at the run at `now`, and has written what is due to be.
+    pub(super) fn look(&mut self, summary: &Summary, now: Moment, looks: impl FnOnce() -> Option<Looked>) {
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.look(summary, now, looks, &mut |event| self.events.note(event));
+        }
+        if let Some(log) = &mut self.log {
+            log.look(summary, now, &mut |event| self.events.note(event));
+        }
+    }
+
+    /// The run is over, and its summary final but for what is added here: waits for what is being written, at most for
+    /// `patience` each where there is one, and has the rest of the interval log written.
+    pub(super) fn settle(&mut self, summary: &mut Summary, now: Moment, patience: Option<Duration>) {
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.settle(now, patience, &mut |event| summary.events.note(event));
+        }
+        if let Some(log) = &mut self.log {
+            log.end(summary, now, patience);
+        }
+    }
+
+    /// Saves the run that has ended, where somebody wants that.
+    pub(super) fn save(&mut self, run: &SavedRun, patience: Option<Duration>) -> Option<Result<(), FileError>> {
+        self.checkpoints.as_mut().map(|checkpoints| checkpoints.save(run, patience))
+    }
+}
+
+/// Saves a run on its way, always over what was saved before.
+struct Checkpoints {
+    run: Option<SavedRun>,
+    path: PathBuf,
+    every: Duration,
+    /// When the next is due; never where a file cannot be replaced, such as a pipe.
+    next: Moment,
+    /// When the last was begun.
+    begun: Moment,
+    clerk: Clerk<Result<(), FileError>>,
+    trouble: Trouble,
+}
+
+impl Checkpoints {
+    fn to(path: &Path, every: Duration) -> Result<Self, Failure> {
+        let clerk = Clerk::start("results");
+        let clerk =
+            clerk.map_err(|why| Failure::usage(anyhow!("failed to start a thread that saves the run: {why}")))?;
+        let next = if files::is_replaced(path) { Moment::ZERO } else { Moment::FAR };
+        let trouble = Trouble::of(EventKind::CheckpointFailed);
+        Ok(Self { run: None, path: path.to_owned(), every, next, begun: Moment::ZERO, clerk, trouble })
+    }
+
+    fn look(
+        &mut self,
+        summary: &Summary,
+        now: Moment,
+        looks: impl FnOnce() -> Option<Looked>,
+        note: &mut dyn FnMut(Event),
+    ) {
+        if let Some(saved) = self.clerk.take() {
+            self.saved(saved, now, note);
+        }
+        // One that is late waits for the disk, and is newer for it.
+        let Some(run) = self.run.as_ref().filter(|_| now >= self.next && self.clerk.is_free()) else { return };
+        (self.begun, self.next) = (now, now.after(self.every));
+        let (ending, summary) = (Ending::CutOff { at: now }, summary.clone());
+        let run = SavedRun { ending, summary, looks: looks(), ..run.clone() };
+        let path = self.path.clone();
+        self.clerk.give(move || files::write(&run, &path));
+    }
+
+    fn saved(&mut self, saved: Result<(), FileError>, now: Moment, note: &mut dyn FnMut(Event)) {
+        match saved {
+            Ok(()) if self.trouble.is_over() => tracing::info!("the run could be saved again"),
+            Ok(()) => tracing::debug!("the run was saved on its way"),
+            Err(why) => {
+                tracing::warn!("failed to {why}; the run goes on, and this is tried again");
+                note(self.trouble.failed(self.begun, now));
+            }
+        }
+    }
+
+    fn settle(&mut self, now: Moment, patience: Option<Duration>, note: &mut dyn FnMut(Event)) {
+        if let Some(saved) = self.clerk.wait(patience) {
+            self.saved(saved, now, note);
+        }
+    }
+
+    fn save(&mut self, run: &SavedRun, patience: Option<Duration>) -> Result<(), FileError> {
+        let (run, path) = (run.clone(), self.path.clone());
+        self.clerk.give(move || files::write(&run, &path));
+        self.clerk.wait(patience).unwrap_or_else(|| Err(FileError::too_slow(&self.path)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixtures;
+
+    fn keeping(path: &Path, every: &str) -> Keeping {
+        let args = KeepingArgs { checkpoint: Some(parse_checkpoint(every).unwrap()), hlog: None };
+        let run = fixtures::small();
+        let mut keeping = Keeping::open(&args, Some(path), &run.plan, Sightings::default()).unwrap();
+        keeping.begin(run);
+        keeping
+    }
+
+    fn at(second: u64) -> Moment {
+        Moment::from_nanos(second * 1_000_000_000)
+    }
+
+    fn ending(path: &Path) -> Ending {
+        match files::read(path) {
+            Ok(crate::report::Saved::Run(run)) => run.ending,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Looks at `second`, and waits for what is written.
+    fn look(keeping: &mut Keeping, second: u64) -> Vec<Event> {
+        let mut summary = fixtures::small().summary;
+        keeping.look(&summary, at(second), || None);
+        keeping.settle(&mut summary, at(second), None);
+        summary.events.kept().to_vec()
+    }
+
+    #[test]
+    fn the_first_is_written_at_once_and_the_others_when_they_are_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.json");
+        let mut keeping = keeping(&path, "10s");
+        for (second, saved) in [(0, 0), (9, 0), (10, 10), (15, 10), (27, 27), (36, 27), (37, 37)] {
+            look(&mut keeping, second);
+            assert_eq!(ending(&path), Ending::CutOff { at: at(saved) });
+        }
+        assert!(keeping.save(&fixtures::small(), None).unwrap().is_ok());
+        assert_eq!(ending(&path), Ending::Completed);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_one_event_until_it_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("there/run.json");
+        let mut keeping = keeping(&path, "1s");
+        look(&mut keeping, 3);
+        let failed = look(&mut keeping, 5);
+        let event = Event { at: at(3), until: at(5), kind: EventKind::CheckpointFailed, figure: 2.0 };
+        assert_eq!(failed, [event]);
+        std::fs::create_dir(folder.path().join("there")).unwrap();
+        assert_eq!(look(&mut keeping, 7), []);
+        assert_eq!(ending(&path), Ending::CutOff { at: at(7) });
+    }
+
+    #[test]
+    fn what_is_no_file_gets_the_whole_run_once() {
+        let mut keeping = keeping(Path::new("/dev/full"), "1s");
+        assert_eq!(look(&mut keeping, 3), []);
+        assert!(keeping.save(&fixtures::small(), None).unwrap().is_err());
+        assert!(Keeping::default().save(&fixtures::small(), None).is_none());
+    }
+
+    #[test]
+    fn a_run_is_saved_once_a_second_at_most() {
+        assert!(parse_checkpoint("999ms").unwrap_err().contains("at least 1s"));
+        assert!(parse_checkpoint("soon").unwrap_err().contains("`soon`"));
+    }
+}
