@@ -70,8 +70,8 @@ fn untrue(scrape_interval: Duration) -> Alert {
         labels: Vec::new(),
         summary: "a promise about money is broken: {{ $labels.kind }}".to_owned(),
         description: format!(
-            "In the last {window} about {{{{ $value | humanize }}}} calls were answered against a promise about money \
-             ({{{{ $labels.kind }}}}). The report has the evidence."
+            "Calls answered against a promise about money ({{{{ $labels.kind }}}}) in the last {window}: about \
+             {{{{ $value | humanize }}}}. The report has the evidence."
         ),
     }
 }
