@@ -56,14 +56,18 @@ YAML
 started+=($!)
 eventually "Prometheus' start" curl -fsS "http://$prometheus_at/-/ready"
 
+# Asks the Prometheus at $asked, of the instant $at.
+asked=$prometheus_at at=
+query() { curl -sS --fail-with-body "http://$asked/api/v1/query" --data-urlencode "query=$1" ${at:+--data-urlencode "time=$at"}; }
+
+# Prometheus looks for targets only every five seconds at first: the run must not begin before it looks at ours.
+is_looking() { query up | jq -e '.data.result | length == 1'; }
+eventually "the first attempt to scrape" is_looking
+
 "$mcpace" run --url "$url" --plan "$work/plan.toml" --seed 7 --server-pid "$server_pid" --metrics "$metrics" \
     --linger 30s --out "$work/run.json" > "$work/run.out" 2> "$work/run.err" &
 run=$!
 started+=("$run")
-
-# Asks the Prometheus at $asked, of the instant $at.
-asked=$prometheus_at at=
-query() { curl -fsS "http://$asked/api/v1/query" --data-urlencode "query=$1" ${at:+--data-urlencode "time=$at"}; }
 
 eventually "the run's metrics" curl -fsS "http://$metrics/healthz"
 # Late enough that the target has stood still, a call has timed out, and every window has been filled once.
@@ -149,11 +153,15 @@ answers "$work/long-rules" 9 "the long windows of rules, on hours of data"
 # --- they say what the report says ----------------------------------------------------------------------------------------
 
 checked=0
-value() { query "$1" | jq -r '.data.result[0].value[1] // "none"'; }
+value() {
+    local answer
+    answer=$(query "$1") || fail "Prometheus $version does not understand: $1: $answer"
+    jq -r ".data.result[0].value[1] // \"none\"" <<< "$answer"
+}
 # A value is the wanted one, or as near as it must be.
 same() {
     local what=$1 wanted=$2 near=$3 found
-    found=$(value "$4")
+    found=$(value "$4") || exit 1
     jq -en --arg found "$found" --arg wanted "$wanted" --argjson near "$near" \
         '$found == $wanted or (try (($found | tonumber) - ($wanted | tonumber) | fabs <= $near) catch false)' > /dev/null ||
         fail "Prometheus $version: $what is $found, and $wanted in the report (within $near): $4"

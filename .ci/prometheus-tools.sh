@@ -18,13 +18,13 @@ free_port() {
     fail "no free port was found"
 }
 
-# Waits up to 20 s until a command succeeds.
+# Waits up to 30 s until a command succeeds.
 eventually() {
     local what=$1
     shift
-    for _ in $(seq 200); do
+    for _ in $(seq 300); do
         if "$@" > /dev/null 2>&1; then return; fi
         sleep 0.1
     done
-    fail "$what did not happen within 20 s"
+    fail "$what did not happen within 30 s"
 }

@@ -261,9 +261,11 @@ fn dashboards_have_ids_units_descriptions_and_the_data_source_variable() {
         let variables = array(&dashboard["templating"], "list");
         assert!(variables.iter().any(|variable| variable["name"] == "datasource" && variable["type"] == "datasource"));
         let mut ids = BTreeSet::new();
+        let mut titles = BTreeSet::new();
         for panel in array(&dashboard, "panels") {
             let title = text(panel, "title");
             assert!(!title.is_empty() && ids.insert(panel["id"].as_u64().expect("an id")), "{name}: {title}");
+            assert!(titles.insert(title), "{name}: two panels are called {title}");
             if panel["type"] == "row" {
                 continue;
             }

@@ -93,7 +93,7 @@ fn slow_times() -> Vec<Panel> {
         .from_zero()
         .sized(12, 8),
         Panel::lines(
-            "Error rate",
+            "Error rate by window",
             "The share of the arrivals that ended and did not end ok.",
             "percentunit",
             vec![(format!("1 - {}", ok_share(WIDE)), "errors")],
@@ -121,7 +121,7 @@ fn budget() -> Vec<Panel> {
             vec![(series("mcpace_objective_budget_left_ratio", ""), "{{objective}}")],
         ),
         Panel::lines(
-            "Stood still",
+            "Stood still by window",
             "Seconds in each window in which the target answered nobody.",
             "s",
             vec![(format!("max {still}"), "frozen")],
