@@ -20,7 +20,8 @@ root=$PWD
 work=$(mktemp -d)
 started=()
 
-trap 'cleanup; rm -rf "$work"' EXIT
+templates=/usr/share/prometheus/alertmanager
+trap 'cleanup; [ ! -e "$work/lent" ] || as_root rm -f "$templates"; rm -rf "$work"' EXIT
 
 # --- tools ------------------------------------------------------------------------------------------------------------
 
@@ -104,6 +105,12 @@ started+=("${runs[@]}")
 
 # --- a generator in trouble silences what is said of its target -------------------------------------------------------------
 
+# Debian's Alertmanager looks for its templates in this place alone: they are lent to it for as long as this takes.
+if [ ! -e "$templates" ]; then
+    as_root mkdir -p "${templates%/*}"
+    as_root ln -s "$work/bookworm/prometheus-alertmanager$templates" "$templates"
+    touch "$work/lent"
+fi
 alerts_at=127.0.0.1:$(free_port)
 "$alertmanager" --config.file=prometheus/alertmanager.yml --storage.path="$work/alertmanager" --cluster.listen-address= \
     --web.listen-address="$alerts_at" 9>&- > "$work/alertmanager.log" 2>&1 &
