@@ -21,7 +21,7 @@ work=$(mktemp -d)
 started=()
 
 templates=/usr/share/prometheus/alertmanager
-trap 'cleanup; [ ! -e "$work/lent" ] || as_root rm -f "$templates"; rm -rf "$work"' EXIT
+trap 'cleanup; [ ! -e "$work/lent" ] || { as_root rm -f "$templates"; as_root rmdir --ignore-fail-on-non-empty "${templates%/*}"; }; rm -rf "$work"' EXIT
 
 # --- tools ------------------------------------------------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ fn targets(queries: Vec<Query>, instant: bool) -> Value {
 }
 
 impl Panel {
-    fn new(kind: &str, title: &'static str, description: &str, unit: &str, targets: Value) -> Self {
+    fn new(kind: &str, title: &'static str, description: &str, unit: &str, targets: &Value) -> Self {
         let json = json!({
             "type": kind,
             "title": title,
@@ -91,7 +91,7 @@ impl Panel {
 
     /// Lines over time.
     pub(crate) fn lines(title: &'static str, description: &str, unit: &str, queries: Vec<Query>) -> Self {
-        let mut panel = Self::new("timeseries", title, description, unit, targets(queries, false));
+        let mut panel = Self::new("timeseries", title, description, unit, &targets(queries, false));
         panel.defaults()["custom"] = json!({
             "drawStyle": "line",
             "lineWidth": 1,
@@ -108,7 +108,7 @@ impl Panel {
 
     /// The present value, large.
     pub(crate) fn stat(title: &'static str, description: &str, unit: &str, query: Query) -> Self {
-        let mut panel = Self::new("stat", title, description, unit, targets(vec![query], true)).sized(3, 4);
+        let mut panel = Self::new("stat", title, description, unit, &targets(vec![query], true)).sized(3, 4);
         panel.json["options"] = json!({
             "colorMode": "value",
             "graphMode": "none",
@@ -131,7 +131,7 @@ impl Panel {
 
     /// Bands of what holds when.
     pub(crate) fn states(title: &'static str, description: &str, query: Query, states: [(&str, &str); 2]) -> Self {
-        let mut panel = Self::new("state-timeline", title, description, "none", targets(vec![query], false));
+        let mut panel = Self::new("state-timeline", title, description, "none", &targets(vec![query], false));
         let state = |(value, (text, colour)): (usize, &(&str, &str))| {
             (value.to_string(), json!({ "text": text, "color": colour, "index": value }))
         };
@@ -152,7 +152,7 @@ impl Panel {
     pub(crate) fn heat(title: &'static str, description: &str, expression: String) -> Self {
         let mut targets = targets(vec![(expression, "{{le}}")], false);
         targets[0]["format"] = json!("heatmap");
-        let mut panel = Self::new("heatmap", title, description, "none", targets);
+        let mut panel = Self::new("heatmap", title, description, "none", &targets);
         panel.defaults()["custom"] = json!({ "scaleDistribution": { "type": "linear" } });
         panel.json["options"] = json!({
             "calculate": false,
@@ -176,7 +176,7 @@ impl Panel {
     }
 
     /// The axis begins at zero.
-    pub(crate) fn from_zero(mut self) -> Self {
+    pub(crate) fn zero_based(mut self) -> Self {
         self.defaults()["min"] = json!(0);
         self
     }

@@ -91,7 +91,7 @@ fn on_time() -> Vec<Panel> {
             ],
         )
         .bound("D")
-        .from_zero()
+        .zero_based()
         .sized(8, 9),
         Panel::heat(
             "Pacing lags",
@@ -109,7 +109,7 @@ fn on_time() -> Vec<Panel> {
             ],
         )
         .bound("B")
-        .from_zero()
+        .zero_based()
         .sized(8, 9),
     ]
 }
@@ -127,14 +127,14 @@ fn needs() -> Vec<Panel> {
                 (max("mcpace_host_stolen_ratio"), "stolen"),
             ],
         )
-        .from_zero(),
+        .zero_based(),
         Panel::lines(
             "Wait for a processor",
             "How long a lane that wanted a processor waited for it, on average.",
             "s",
             vec![(max("mcpace_generator_wait_seconds"), "wait")],
         )
-        .from_zero(),
+        .zero_based(),
         Panel::lines(
             "Generator's processors and memory",
             "Processors and memory that the generator's process uses.",
@@ -142,7 +142,7 @@ fn needs() -> Vec<Panel> {
             vec![(format!("sum {processors}"), "processors"), (sum("process_resident_memory_bytes"), "memory")],
         )
         .right("B", "bytes")
-        .from_zero(),
+        .zero_based(),
         Panel::lines(
             "Descriptors",
             "File descriptors that the generator has open. Dashed: how many it may have.",
@@ -150,7 +150,7 @@ fn needs() -> Vec<Panel> {
             vec![(sum("process_open_fds"), "open"), (sum("process_max_fds"), "limit")],
         )
         .bound("B")
-        .from_zero(),
+        .zero_based(),
         Panel::lines(
             "Sockets",
             "TCP sockets of the machine, those that wait after their end included. Dashed: local ports there are.",
@@ -158,7 +158,7 @@ fn needs() -> Vec<Panel> {
             vec![(sum("mcpace_host_sockets"), "sockets"), (sum("mcpace_host_ports"), "ports")],
         )
         .bound("B")
-        .from_zero(),
+        .zero_based(),
         Panel::lines(
             "Room",
             "Calls in flight, arrivals that wait for room, connections. Dashed: how many may be in flight.",
@@ -171,7 +171,7 @@ fn needs() -> Vec<Panel> {
             ],
         )
         .bound("D")
-        .from_zero(),
+        .zero_based(),
     ]
 }
 
@@ -189,20 +189,20 @@ fn does() -> Vec<Panel> {
                 (format!("sum {}", rate("mcpace_received_bytes_total", "", FINE)), "received"),
             ],
         )
-        .from_zero(),
+        .zero_based(),
         Panel::lines(
             "Calls that are not arrivals",
             "Opening and closing sessions, resuming streams, cancelling, answering the server: per second, by what for.",
             "reqps",
             vec![(format!("sum by (kind) {side}"), "{{kind}}")],
         )
-        .from_zero(),
+        .zero_based(),
         Panel::lines(
             "Substituted",
             "Calls per second that took the place of others that had no captured value to use.",
             "reqps",
             vec![(format!("sum by (operation) {substituted}"), "{{operation}}")],
         )
-        .from_zero(),
+        .zero_based(),
     ]
 }

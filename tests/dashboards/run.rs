@@ -122,7 +122,7 @@ fn load() -> Vec<Panel> {
                 (of(Fault::Nobody), "ok"),
             ],
         )
-        .from_zero()
+        .zero_based()
         .sized(12, 9),
         Panel::lines(
             "Errors by outcome",
@@ -134,7 +134,7 @@ fn load() -> Vec<Panel> {
                 (format!("sum {abandoned} > 0"), "abandoned"),
             ],
         )
-        .from_zero()
+        .zero_based()
         .sized(6, 9),
         Panel::lines(
             "Whose fault",
@@ -147,7 +147,7 @@ fn load() -> Vec<Panel> {
                 (of(Fault::Generator), "generator"),
             ],
         )
-        .from_zero()
+        .zero_based()
         .sized(6, 9),
     ]
 }
@@ -167,7 +167,7 @@ fn response_and_service() -> Vec<Panel> {
             response,
         )
         .bound("D")
-        .from_zero()
+        .zero_based()
         .sized(12, 10),
         Panel::lines(
             "Service time",
@@ -176,7 +176,7 @@ fn response_and_service() -> Vec<Panel> {
             "s",
             times("mcpace_service_time_seconds", FINE),
         )
-        .from_zero()
+        .zero_based()
         .sized(12, 10),
         Panel::heat(
             "Response times",
@@ -190,7 +190,7 @@ fn response_and_service() -> Vec<Panel> {
             "reqps",
             vec![(format!("sum by (operation) {calls}"), "{{operation}}")],
         )
-        .from_zero()
+        .zero_based()
         .sized(6, 9),
         Panel::lines(
             "Standing still",
@@ -199,7 +199,7 @@ fn response_and_service() -> Vec<Panel> {
             "percentunit",
             vec![(format!("max {still}"), "frozen")],
         )
-        .from_zero()
+        .zero_based()
         .sized(6, 9),
     ]
 }
@@ -226,7 +226,7 @@ fn objectives() -> Vec<Panel> {
             "none",
             vec![(format!("sum by (kind) {broken}"), "{{kind}}")],
         )
-        .from_zero(),
+        .zero_based(),
     ]
 }
 
@@ -245,7 +245,7 @@ fn room() -> Vec<Panel> {
             ],
         )
         .bound("D")
-        .from_zero(),
+        .zero_based(),
         Panel::lines(
             "Pacing lag",
             "How late the generator picked arrivals up: its own error. Dashed: where the run becomes INVALID.",
@@ -257,7 +257,7 @@ fn room() -> Vec<Panel> {
             ],
         )
         .bound("C")
-        .from_zero(),
+        .zero_based(),
         Panel::lines(
             "Target's processor and memory",
             "What the target's process uses; empty without --server-pid or --server-metrics.",
@@ -268,6 +268,6 @@ fn room() -> Vec<Panel> {
             ],
         )
         .right("B", "bytes")
-        .from_zero(),
+        .zero_based(),
     ]
 }

@@ -74,7 +74,7 @@ fn slow_times() -> Vec<Panel> {
             response,
         )
         .bound("D")
-        .from_zero()
+        .zero_based()
         .sized(12, 9),
         Panel::lines(
             "Service time",
@@ -82,7 +82,7 @@ fn slow_times() -> Vec<Panel> {
             "s",
             times("mcpace_service_time_seconds", WIDE),
         )
-        .from_zero()
+        .zero_based()
         .sized(12, 9),
         Panel::lines(
             "Scheduled and achieved rate",
@@ -90,7 +90,7 @@ fn slow_times() -> Vec<Panel> {
             "reqps",
             vec![(format!("sum {scheduled}"), "scheduled"), (format!("sum {ok}"), "ok")],
         )
-        .from_zero()
+        .zero_based()
         .sized(12, 8),
         Panel::lines(
             "Error rate by window",
@@ -98,7 +98,7 @@ fn slow_times() -> Vec<Panel> {
             "percentunit",
             vec![(format!("1 - {}", ok_share(WIDE)), "errors")],
         )
-        .from_zero()
+        .zero_based()
         .sized(12, 8),
     ]
 }
@@ -113,7 +113,7 @@ fn budget() -> Vec<Panel> {
             "none",
             vec![(series("objective:mcpace_burn:rate", ""), "{{objective}} over {{window}}")],
         )
-        .from_zero(),
+        .zero_based(),
         Panel::lines(
             "Budget left",
             "How much of what each objective allows is left, of the run as a whole so far.",
@@ -126,7 +126,7 @@ fn budget() -> Vec<Panel> {
             "s",
             vec![(format!("max {still}"), "frozen")],
         )
-        .from_zero(),
+        .zero_based(),
     ]
 }
 
@@ -152,7 +152,7 @@ fn before() -> Vec<Panel> {
             vec![(now, "{{operation}} now"), (then, "{{operation}} before")],
         )
         .bound("B")
-        .from_zero(),
+        .zero_based(),
         Panel::lines(
             "Change of mean service time",
             "How much longer the server takes than so long before as is chosen above: 0 is no change, 1 twice as long.",
@@ -180,7 +180,7 @@ fn resources() -> Vec<Panel> {
             "bytes",
             vec![(sum("mcpace_target_memory_bytes"), "target"), (sum("process_resident_memory_bytes"), "generator")],
         )
-        .from_zero(),
+        .zero_based(),
         Panel::lines(
             "Descriptors and connections",
             "File descriptors that target and generator have open, and the connections between them.",
@@ -191,7 +191,7 @@ fn resources() -> Vec<Panel> {
                 (sum("mcpace_connections_open"), "connections"),
             ],
         )
-        .from_zero(),
+        .zero_based(),
         Panel::lines(
             "Processors and threads",
             "Processors that the target's process uses, and its threads.",
@@ -199,6 +199,6 @@ fn resources() -> Vec<Panel> {
             vec![(sum("mcpace_target_processors_used"), "processors"), (sum("mcpace_target_threads"), "threads")],
         )
         .right("B", "none")
-        .from_zero(),
+        .zero_based(),
     ]
 }

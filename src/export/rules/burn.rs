@@ -1,4 +1,4 @@
-//! The burn rate of an objective, as an expression of PromQL over the exporter's metrics.
+//! The burn rate of an objective, as a Prometheus expression over the exporter's metrics.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ impl Selector {
     }
 }
 
-/// A string of PromQL.
+/// A string in a Prometheus expression.
 pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -95,7 +95,7 @@ impl Rules {
         for word in text.split_whitespace() {
             if line.chars().count() + word.chars().count() > 118 && line.trim_end() != prefix.trim_end() {
                 let _ = writeln!(self.0, "{line}");
-                line = prefix.trim_end().to_owned();
+                prefix.trim_end().clone_into(&mut line);
             }
             line.push(' ');
             line.push_str(word);
@@ -113,6 +113,6 @@ pub(super) fn untemplated(text: &str) -> String {
 pub(super) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let units = [(86_400, "d"), (3600, "h"), (60, "m")];
-    let unit = units.into_iter().find(|(unit, _)| seconds > 0 && seconds % unit == 0);
+    let unit = units.into_iter().find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit));
     unit.map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
 }
