@@ -1,4 +1,15 @@
 //! Dashboards, rules and the metrics page against the exporter's table: they name what exists, and nothing else.
+//!
+//! Dashboards are written from `tests/dashboards/`, the page from the table: `UPDATE_DOCS=1 cargo test --test dashboards`.
+
+#[path = "dashboards/board.rs"]
+mod board;
+#[path = "dashboards/generator.rs"]
+mod generator;
+#[path = "dashboards/run.rs"]
+mod run;
+#[path = "dashboards/soak.rs"]
+mod soak;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -39,17 +50,40 @@ fn text<'a>(of: &'a Value, key: &str) -> &'a str {
     of[key].as_str().unwrap_or_default()
 }
 
-/// Every expression of a dashboard: those of its panels and of its variables.
+/// What stands in the repository is what is written from here, or is written anew where that is asked for.
+fn assert_written(of: &str, wanted: &str) {
+    if env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(path(of), wanted).expect("it can be written");
+    }
+    let page = fs::read_to_string(path(of)).unwrap_or_default();
+    assert!(page == wanted, "{of} is stale: UPDATE_DOCS=1 cargo test --test dashboards writes it again");
+}
+
+#[test]
+fn the_dashboards_are_those_that_are_made_here() {
+    let boards = [run::board(), soak::board(), generator::board()];
+    let names = boards.map(|board| {
+        let file = format!("{}.json", board.name);
+        let text = serde_json::to_string_pretty(&board.json()).expect("it is JSON");
+        assert_written(&format!("grafana/dashboards/{file}"), &format!("{text}\n"));
+        file
+    });
+    let found: BTreeSet<String> = dashboards().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(found, BTreeSet::from(names));
+}
+
+/// Every expression of a dashboard: those of its panels, of its variables and of its annotations.
 fn expressions(dashboard: &Value) -> Vec<String> {
     let panels = array(dashboard, "panels").iter().flat_map(|panel| array(panel, "targets"));
     let variables = array(&dashboard["templating"], "list").iter().map(|variable| text(&variable["query"], "query"));
-    let all = panels.map(|target| text(target, "expr")).chain(variables);
+    let annotations = array(&dashboard["annotations"], "list").iter().map(|annotation| text(annotation, "expr"));
+    let all = panels.map(|target| text(target, "expr")).chain(variables).chain(annotations);
     all.filter(|expression| !expression.is_empty()).map(str::to_owned).collect()
 }
 
-/// The names in `text` with the place after each: letters, digits and underscores.
+/// The names in `text` with the place after each: letters, digits, underscores, and the colons of recorded rules.
 fn words(text: &str) -> Vec<(&str, usize)> {
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
     let bytes = text.as_bytes();
     let mut words = Vec::new();
     let mut at = 0;
@@ -98,6 +132,13 @@ fn faults(expression: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let mut known = BTreeSet::from(OUTSIDE);
     for (word, end) in words(expression) {
+        if word.contains(':') {
+            known.extend(["objective", "window"]);
+            if !read("prometheus/alerts.yml").contains(&format!("- record: {word}\n")) {
+                faults.push(format!("no rule records {word}"));
+            }
+            continue;
+        }
         if !word.starts_with("mcpace_") && !word.starts_with("process_") {
             continue;
         }
@@ -145,17 +186,69 @@ fn dashboards_name_only_metrics_and_labels_that_exist() {
     }
 }
 
+/// The bundled rules: the name, what stands after it, and whether it is an alert.
+fn rules() -> Vec<(String, String, bool)> {
+    let text = read("prometheus/alerts.yml");
+    let blocks = text.split("      - ").skip(1);
+    let rule = |block: &str| {
+        let (head, rest) = block.split_once('\n').expect("a rule has lines");
+        let (kind, name) = head.split_once(": ").unwrap_or_else(|| panic!("no rule: {head}"));
+        (name.to_owned(), rest.to_owned(), kind == "alert")
+    };
+    blocks.map(rule).collect()
+}
+
+fn alert_names() -> BTreeSet<String> {
+    rules().into_iter().filter(|(.., is_alert)| *is_alert).map(|(name, ..)| name).collect()
+}
+
 #[test]
 fn rules_name_only_metrics_and_labels_that_exist_and_wait_before_they_fire() {
-    let rules = read("prometheus/alerts.yml");
-    let blocks: Vec<&str> = rules.split("- alert: ").skip(1).collect();
-    assert!(blocks.len() >= 3);
-    for block in blocks {
-        let (name, rest) = block.split_once('\n').expect("a rule has lines");
-        let (head, _) = rest.split_once("for: ").unwrap_or_else(|| panic!("{name} has no `for:`"));
-        let expression = head.split_once("expr:").unwrap_or_else(|| panic!("{name} has no `expr:`")).1;
+    let rules = rules();
+    assert!(rules.len() > 50);
+    for (name, rest, is_alert) in rules {
+        let expression = rest.split_once("expr: |").unwrap_or_else(|| panic!("{name} has no `expr:`")).1;
+        let (expression, rest) =
+            expression.split_once("\n        labels:").unwrap_or_else(|| panic!("{name} has no labels"));
+        let (expression, wait) = expression.split_once("\n        for: ").unwrap_or((expression, ""));
         assert_eq!(faults(expression), [""; 0], "{name}");
-        assert!(rest.contains("severity: ") && rest.contains("summary: "), "{name}");
+        assert!(!is_alert || !wait.is_empty() && wait != "0s", "{name} waits not before it fires");
+        let told = ["severity: ", "about: ", "summary: ", "description: ", "runbook_url: "];
+        assert!(!is_alert || told.iter().all(|key| rest.contains(key)), "{name}: {rest}");
+    }
+}
+
+#[test]
+fn every_alert_has_its_section_in_the_runbook_and_tests_that_it_fires_and_that_it_does_not() {
+    let headings: BTreeSet<String> = read("docs/runbook.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("## Mcpace"))
+        .map(|name| format!("Mcpace{name}"))
+        .collect();
+    assert_eq!(headings, alert_names());
+    let tests = read("prometheus/alerts.test.yml");
+    for name in alert_names() {
+        let asked = format!("alertname: {name}\n");
+        let is_silent = |after: &str| after.split("- eval_time").next().unwrap_or_default().contains("exp_alerts: []");
+        let expected: Vec<bool> = tests.split(&asked).skip(1).map(is_silent).collect();
+        assert!(expected.contains(&true), "{name}: no test says when it is silent");
+        assert!(expected.contains(&false), "{name}: no test says when it fires");
+    }
+}
+
+#[test]
+fn what_is_said_of_the_generator_silences_what_is_said_of_its_target() {
+    let config = read("prometheus/alertmanager.yml");
+    assert!(
+        config.contains(r#"source_matchers: ['about="generator"']"#)
+            && config.contains(r#"target_matchers: ['about="target"']"#)
+    );
+    let about = |name: &str| {
+        let of = |(_, rest, _): (String, String, bool)| rest.contains("about: \"generator\"");
+        rules().into_iter().filter(|(rule, ..)| rule == name).all(of)
+    };
+    for name in alert_names() {
+        assert_eq!(about(&name), name.starts_with("McpaceGenerator"), "{name}");
     }
 }
 
@@ -168,9 +261,11 @@ fn dashboards_have_ids_units_descriptions_and_the_data_source_variable() {
         let variables = array(&dashboard["templating"], "list");
         assert!(variables.iter().any(|variable| variable["name"] == "datasource" && variable["type"] == "datasource"));
         let mut ids = BTreeSet::new();
+        let mut titles = BTreeSet::new();
         for panel in array(&dashboard, "panels") {
             let title = text(panel, "title");
             assert!(!title.is_empty() && ids.insert(panel["id"].as_u64().expect("an id")), "{name}: {title}");
+            assert!(titles.insert(title), "{name}: two panels are called {title}");
             if panel["type"] == "row" {
                 continue;
             }
@@ -229,12 +324,5 @@ fn grafana_asks_as_finely_as_prometheus_scrapes() {
 
 #[test]
 fn the_metrics_page_is_what_the_table_says() {
-    if env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(path("docs/metrics.md"), reference()).expect("the page can be written");
-    }
-    let page = fs::read_to_string(path("docs/metrics.md")).unwrap_or_default();
-    assert!(
-        page == reference(),
-        "docs/metrics.md is stale: UPDATE_DOCS=1 cargo test --test dashboards writes it again"
-    );
+    assert_written("docs/metrics.md", &reference());
 }

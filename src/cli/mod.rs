@@ -24,6 +24,7 @@ mod pages;
 mod pool;
 mod report;
 mod results;
+mod rules;
 mod run;
 #[cfg(feature = "server")]
 mod serve;
@@ -66,6 +67,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Hold a saved run against earlier ones: is it worse?
     Compare(compare::CompareArgs),
+    /// Print Prometheus rules for what a plan promises: burn rates and alerts.
+    Rules(rules::RulesArgs),
     /// Talk to a server of the conformance suite of MCP, which starts this program to examine it.
     #[command(hide = true)]
     ConformanceClient(conformance::ConformanceArgs),
@@ -97,6 +100,7 @@ pub fn main() -> Exit {
         Command::Serve(args) => serve::serve_payments(&args),
         Command::Report(args) => report::report(&args, &cli.log),
         Command::Compare(args) => compare::compare(&args, &cli.log),
+        Command::Rules(args) => rules::rules(&args),
         Command::ConformanceClient(args) => conformance::conformance(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -102,7 +102,7 @@ impl<'a> Watch<'a> {
                 // There may be none yet: that is nobody's fault.
                 judgement.doubts.retain(|doubt| doubt.subject != Subject::NoSamples);
             }
-            exporter.publish(&Snapshot { state, summary, intended: &intended, judgement: &judgement });
+            exporter.publish(&Snapshot { now, state, summary, intended: &intended, judgement: &judgement });
         }
     }
 }
@@ -134,5 +134,7 @@ pub(super) fn identity_of(plan: &Plan, identity: &RunIdentity, bounds: &Bounds) 
         series: series.collect(),
         keyed: (0..).zip(&plan.operations).filter(|(_, o)| o.idempotency.is_some()).map(|(place, _)| place).collect(),
         bounds: bounds.clone(),
+        planned: plan.longest(),
+        concurrent: plan.run.concurrent.get(),
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
-use super::metrics::{Definition, Kind, METRICS};
+use super::definition::{Definition, Kind};
+use super::metrics::METRICS;
 use super::reading::{Counts, Identity, Reading, Times, labels};
 use crate::measure::Level;
 
@@ -52,11 +53,16 @@ impl Points {
         self.metrics.push(metric);
     }
 
+    /// A number without labels, where it is known.
+    pub(super) fn known(&mut self, value: Option<f64>) {
+        if let Some(value) = value {
+            self.number(&[], value);
+        }
+    }
+
     /// A level of the moment, where it is known; one unit of it is worth `unit`.
     pub(super) fn level(&mut self, level: &Level, unit: f64) {
-        if let Some(mean) = level.mean() {
-            self.number(&[], mean * unit);
-        }
+        self.known(level.mean().map(|mean| mean * unit));
     }
 
     pub(super) fn times(&mut self, labels: &[&str], bounds: &[Duration], times: &Times) {

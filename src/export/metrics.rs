@@ -3,45 +3,18 @@
 //! The `/metrics` page, its reference page and the checks of dashboards and rules are all made from [`METRICS`]; so nothing
 //! can be declared that is never counted, and nothing shown that does not exist.
 
-use super::families::{Points, View};
-
+use super::definition::{Definition, Kind};
 use super::reading::{Identity, RunState, labels, pacing_by_flow};
 use crate::measure::Resource;
 use crate::outcome::{Outcome, Probe, Violation};
-
-/// How values of a metric behave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Only ever grows.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-    /// Counts of times in buckets, with their number and sum.
-    Histogram,
-}
-
-/// One metric: a row of [`METRICS`].
-#[derive(Debug)]
-pub struct Definition {
-    /// The full name.
-    pub name: &'static str,
-    /// How its values behave.
-    pub kind: Kind,
-    /// What it is measured in.
-    pub unit: &'static str,
-    /// The names of its labels, in order.
-    pub labels: &'static [&'static str],
-    /// What it means, in a sentence or two.
-    pub help: &'static str,
-    pub(super) read: fn(&View<'_>, &mut Points),
-}
+use crate::verdict::{Bound, Verdict};
 
 const FLOW: &str = "flow";
 const OPERATION: &str = "operation";
 const PHASE: &str = "phase";
 const SERIES: &[&str] = &[FLOW, OPERATION, PHASE];
 
-/// Every metric of a run. (What the process itself uses is in [`PROCESS_METRICS`].)
+/// Every metric of a run. (What the process itself uses is in [`super::PROCESS_METRICS`].)
 pub static METRICS: &[Definition] = &[
     Definition {
         name: "mcpace_run_info",
@@ -68,6 +41,41 @@ pub static METRICS: &[Definition] = &[
         },
     },
     Definition {
+        name: "mcpace_run_state_begin_timestamp_seconds",
+        kind: Kind::Gauge,
+        unit: "seconds since 1970",
+        labels: &["state"],
+        help: "When the run came to a state; absent for those it has not come to.",
+        read: |view, out| {
+            for (state, begin) in RunState::ALL.iter().zip(view.reading.begins) {
+                if let Some(begin) = begin {
+                    out.number(&[state.name()], begin);
+                }
+            }
+        },
+    },
+    Definition {
+        name: "mcpace_run_planned_seconds",
+        kind: Kind::Gauge,
+        unit: "seconds",
+        labels: &[],
+        help: "How long arrivals are due at most, warm-up included, by what the plan intends.",
+        read: |view, out| out.number(&[], view.identity.planned.as_secs_f64()),
+    },
+    Definition {
+        name: "mcpace_run_verdict",
+        kind: Kind::Gauge,
+        unit: "",
+        labels: &["verdict"],
+        help: "1 for the verdict as things stand (pass, fail, inconclusive or invalid), 0 for the others.",
+        read: |view, out| {
+            for verdict in Verdict::ALL {
+                let so_far = view.reading.verdict == Some(verdict);
+                out.number(&[&verdict.to_string().to_lowercase()], f64::from(u8::from(so_far)));
+            }
+        },
+    },
+    Definition {
         name: "mcpace_snapshot_timestamp_seconds",
         kind: Kind::Gauge,
         unit: "seconds since 1970",
@@ -84,17 +92,54 @@ pub static METRICS: &[Definition] = &[
         read: |view, out| out.number(&[], view.reading.doubts as f64),
     },
     Definition {
+        name: "mcpace_pacing_lag_limit_seconds",
+        kind: Kind::Gauge,
+        unit: "seconds",
+        labels: &[],
+        help: "Pacing lag whose p99 is above this makes the run INVALID: a part of the tightest time that is promised.",
+        read: |view, out| out.number(&[], view.reading.lag_limit.as_secs_f64()),
+    },
+    Definition {
+        name: "mcpace_generator_busy_ratio",
+        kind: Kind::Gauge,
+        unit: "ratio",
+        labels: &[],
+        help: "The share of the last second in which lanes ran; near 1 they have nothing left. Absent where the kernel does not say.",
+        read: |view, out| out.known(view.reading.health.ran_share()),
+    },
+    Definition {
         name: "mcpace_generator_wait_seconds",
         kind: Kind::Gauge,
         unit: "seconds",
         labels: &[],
         help: "How long a lane that wanted a processor waited for it on average, in the last second; absent where the kernel \
                does not say.",
-        read: |view, out| {
-            if let Some(wait) = view.reading.health.wait_per_turn() {
-                out.number(&[], wait.as_secs_f64());
-            }
-        },
+        read: |view, out| out.known(view.reading.health.wait_per_turn().map(|wait| wait.as_secs_f64())),
+    },
+    Definition {
+        name: "mcpace_host_busy_ratio",
+        kind: Kind::Gauge,
+        unit: "ratio",
+        labels: &[],
+        help: "The share of the generator's machine's processor time that was used in the last second, for whatever; absent where the kernel \
+               does not say.",
+        read: |view, out| out.known(view.reading.health.busy_share()),
+    },
+    Definition {
+        name: "mcpace_host_sockets",
+        kind: Kind::Gauge,
+        unit: "sockets",
+        labels: &[],
+        help: "TCP sockets of the generator's machine, those that wait after their end included; absent where the kernel does not say.",
+        read: |view, out| out.level(&view.reading.health.sockets, 1.0),
+    },
+    Definition {
+        name: "mcpace_host_ports",
+        kind: Kind::Gauge,
+        unit: "ports",
+        labels: &[],
+        help: "Local ports that the generator's machine has for connections to one address; absent where the kernel does not say.",
+        read: |view, out| out.level(&view.reading.health.ports, 1.0),
     },
     Definition {
         name: "mcpace_host_stolen_ratio",
@@ -103,11 +148,7 @@ pub static METRICS: &[Definition] = &[
         labels: &[],
         help: "The share of the generator's machine's processor time that other virtual machines took in the last second; \
                absent where the kernel does not say.",
-        read: |view, out| {
-            if let Some(share) = view.reading.health.stolen_share() {
-                out.number(&[], share);
-            }
-        },
+        read: |view, out| out.known(view.reading.health.stolen_share()),
     },
     Definition {
         name: "mcpace_target_processors_used",
@@ -141,6 +182,15 @@ pub static METRICS: &[Definition] = &[
         labels: &[],
         help: "Threads of the target's process.",
         read: |view, out| out.level(Resource::Threads.of(&view.reading.usage), 1.0),
+    },
+    Definition {
+        name: "mcpace_target_frozen_seconds_total",
+        kind: Kind::Counter,
+        unit: "seconds",
+        labels: &[],
+        help: "Time in which calls were in flight and none ended but by its timeout, although at least ten arrivals were due: the target, or \
+               the way to it, stood still.",
+        read: |view, out| out.number(&[], view.reading.stillness.frozen.as_secs_f64()),
     },
     Definition {
         name: "mcpace_intended_rate",
@@ -316,6 +366,14 @@ pub static METRICS: &[Definition] = &[
         read: |view, out| out.number(&[], view.reading.gauges.in_flight as f64),
     },
     Definition {
+        name: "mcpace_calls_in_flight_limit",
+        kind: Kind::Gauge,
+        unit: "calls",
+        labels: &[],
+        help: "Calls that may be in flight: arrivals that find no room wait.",
+        read: |view, out| out.number(&[], f64::from(view.identity.concurrent)),
+    },
+    Definition {
         name: "mcpace_arrivals_waiting",
         kind: Kind::Gauge,
         unit: "arrivals",
@@ -348,6 +406,49 @@ pub static METRICS: &[Definition] = &[
         read: |view, out| out.number(&[], view.reading.gauges.bytes_received as f64),
     },
     Definition {
+        name: "mcpace_objective_bound_seconds",
+        kind: Kind::Gauge,
+        unit: "seconds",
+        labels: &["objective", "indicator", FLOW, OPERATION],
+        help: "The response time that the objective allows. Of flow and operation the one that it is about is named, as for the two that \
+               follow.",
+        read: |view, out| {
+            for objective in &view.reading.objectives {
+                if let Bound::Time(bound) = objective.bound {
+                    out.number(&objective.labels(), bound.as_secs_f64());
+                }
+            }
+        },
+    },
+    Definition {
+        name: "mcpace_objective_bound_ratio",
+        kind: Kind::Gauge,
+        unit: "ratio",
+        labels: &["objective", "indicator", FLOW, OPERATION],
+        help: "The share of arrivals that the objective allows.",
+        read: |view, out| {
+            for objective in &view.reading.objectives {
+                if let Bound::Share(bound) = objective.bound {
+                    out.number(&objective.labels(), bound);
+                }
+            }
+        },
+    },
+    Definition {
+        name: "mcpace_objective_bound_rate",
+        kind: Kind::Gauge,
+        unit: "arrivals per second",
+        labels: &["objective", "indicator", FLOW, OPERATION],
+        help: "The rate that the objective asks for.",
+        read: |view, out| {
+            for objective in &view.reading.objectives {
+                if let Bound::Rate(bound) = objective.bound {
+                    out.number(&objective.labels(), bound.get());
+                }
+            }
+        },
+    },
+    Definition {
         name: "mcpace_objective_met",
         kind: Kind::Gauge,
         unit: "",
@@ -377,36 +478,3 @@ pub static METRICS: &[Definition] = &[
         },
     },
 ];
-
-/// What the process itself uses, on Linux; collected by the prometheus library under its usual names.
-pub const PROCESS_METRICS: &[(&str, &str)] = &[
-    ("process_cpu_seconds_total", "Processor time used."),
-    ("process_max_fds", "File descriptors that may be open."),
-    ("process_open_fds", "File descriptors open."),
-    ("process_resident_memory_bytes", "Memory in use."),
-    ("process_start_time_seconds", "When the process began, in seconds since 1970."),
-    ("process_threads", "Threads."),
-    ("process_virtual_memory_bytes", "Address space reserved."),
-];
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn names_have_the_prefix_their_kind_and_base_units_and_labels_are_of_the_closed_sets() {
-        let closed = ["flow", "operation", "outcome", "objective", "phase", "state", "kind"];
-        for Definition { name, kind, labels, help, .. } in METRICS {
-            assert!(name.starts_with("mcpace_"), "{name}");
-            assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}");
-            assert!(*kind != Kind::Histogram || name.ends_with("_seconds"), "{name}");
-            assert!(help.ends_with('.') && !help.contains('|'), "{name}");
-            let identity = *name == "mcpace_run_info";
-            assert!(identity || labels.iter().all(|label| closed.contains(label)), "{name}");
-        }
-        let names: BTreeSet<_> = METRICS.iter().map(|metric| metric.name).collect();
-        assert_eq!(names.len(), METRICS.len());
-    }
-}

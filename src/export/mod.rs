@@ -4,22 +4,27 @@
 //! warning in the log and never disturbs the run.
 
 mod buckets;
+mod definition;
 mod exposition;
 mod families;
 mod http;
 mod metrics;
 mod reading;
 mod reference;
+mod rules;
 mod scrapes;
+mod stillness;
 #[cfg(test)]
 #[expect(clippy::float_cmp, reason = "the values are exact")]
 mod tests;
 
 pub use buckets::bounds;
+pub use definition::{Definition, Kind, PROCESS_METRICS};
 pub use exposition::ProcessPage;
-pub use metrics::{Definition, Kind, METRICS, PROCESS_METRICS};
+pub use metrics::METRICS;
 pub use reading::{Identity, RunState, Snapshot};
 pub use reference::reference;
+pub use rules::{Promised, rules};
 
 use std::io;
 use std::net::SocketAddr;
@@ -139,7 +144,7 @@ impl Exporter {
     /// Shows this snapshot from now on. Copies a few hundred numbers and waits for nobody.
     pub fn publish(&self, snapshot: &Snapshot<'_>) {
         let (identity, last) = lock(&self.shared.shown).clone();
-        let reading = Arc::new(Reading::of(snapshot, &identity, last.generation + 1, wall_clock()));
+        let reading = Arc::new(Reading::of(snapshot, &identity, &last, wall_clock()));
         *lock(&self.shared.shown) = (identity, reading);
     }
 

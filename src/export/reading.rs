@@ -6,10 +6,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::stillness::Stillness;
 use crate::measure::{Bounds, BucketCounts, Gauges, Health, Phase, SideKind, SideTally, Summary, Tally, Truth, Usage};
 use crate::outcome::{Outcome, Probe, Violation};
-use crate::time::Rate;
-use crate::verdict::{Judgement, Standing};
+use crate::time::{Moment, Rate};
+use crate::verdict::{Bound, Finding, Judgement, Standing, Verdict, pacing_limit};
 
 /// No label value is longer, in characters.
 const LONGEST_LABEL: usize = 120;
@@ -34,6 +35,10 @@ pub struct Identity {
     pub keyed: Vec<u16>,
     /// The bounds of the buckets that lanes count.
     pub bounds: Bounds,
+    /// How long arrivals are due at most, warm-up included.
+    pub planned: Duration,
+    /// Calls in flight at most.
+    pub concurrent: u32,
 }
 
 /// How far a run has come.
@@ -71,6 +76,8 @@ impl RunState {
 /// What the exporter is given to show, about twice a second.
 #[derive(Clone, Copy, Debug)]
 pub struct Snapshot<'a> {
+    /// When this is so.
+    pub now: Moment,
     /// How far the run has come.
     pub state: RunState,
     /// Everything counted so far. Counts must never be lower than in the snapshot before.
@@ -86,10 +93,44 @@ pub struct Snapshot<'a> {
 pub(super) struct ObjectiveState {
     /// The objective as its user wrote it, with its scope, as a label value.
     pub(super) text: String,
+    /// What it is about, as label values: its indicator, its flow and its operation, of which one is empty or both are.
+    indicator: &'static str,
+    flow: String,
+    operation: String,
+    pub(super) bound: Bound,
     /// Whether it is met; `None` while that is undecided.
     pub(super) met: Option<bool>,
     /// As in [`crate::verdict::Finding::budget_left`].
     pub(super) budget_left: Option<f64>,
+}
+
+impl ObjectiveState {
+    fn of(finding: &Finding, text: String, identity: &Identity) -> Self {
+        let objective = &finding.objective;
+        let scope = objective.scope().unwrap_or_default();
+        let named =
+            |names: &[String]| names.iter().position(|name| name == scope).map(|place| labels(names)[place].clone());
+        let operation = named(&identity.operations);
+        let flow = if operation.is_some() { None } else { named(&identity.flows) };
+        Self {
+            text,
+            indicator: objective.indicator().name(),
+            flow: flow.unwrap_or_default(),
+            operation: operation.unwrap_or_default(),
+            bound: objective.bound(),
+            met: match finding.standing {
+                Standing::Met => Some(true),
+                Standing::Missed => Some(false),
+                Standing::Undecided => None,
+            },
+            budget_left: finding.budget_left,
+        }
+    }
+
+    /// The objective, its indicator, its flow and its operation.
+    pub(super) fn labels(&self) -> [&str; 4] {
+        [&self.text, self.indicator, &self.flow, &self.operation]
+    }
 }
 
 /// The numbers of one snapshot.
@@ -100,6 +141,9 @@ pub(super) struct Reading {
     /// When it was published, in seconds since 1970.
     pub(super) published: f64,
     pub(super) state: RunState,
+    /// When each state was come to, in seconds since 1970.
+    pub(super) begins: [Option<f64>; RunState::ALL.len()],
+    pub(super) verdict: Option<Verdict>,
     /// By flow, operation and phase.
     pub(super) series: Vec<SeriesCounts>,
     /// By flow.
@@ -110,6 +154,9 @@ pub(super) struct Reading {
     pub(super) truth: TruthCounts,
     pub(super) objectives: Vec<ObjectiveState>,
     pub(super) doubts: usize,
+    /// How much pacing lag the p99 may have.
+    pub(super) lag_limit: Duration,
+    pub(super) stillness: Stillness,
     /// How the generator fared in the last stretch in which its lanes were looked at.
     pub(super) health: Health,
     /// What the target's process used in the last stretch in which somebody looked.
@@ -227,37 +274,54 @@ impl Reading {
         let nothing = Summary::default();
         let (series, side_calls) = (series_of(&nothing, identity), side_calls_of(&nothing, identity));
         let truth = TruthCounts::of(&nothing.truth, identity);
-        Self { published, series, side_calls, truth, ..Self::default() }
+        let begins = [Some(published), None, None, None, None];
+        Self { published, begins, series, side_calls, truth, ..Self::default() }
     }
 
-    /// Copies the counts of a snapshot, the `generation`th, published at `published` seconds since 1970.
-    pub(super) fn of(snapshot: &Snapshot<'_>, identity: &Identity, generation: u64, published: f64) -> Self {
-        let findings = &snapshot.judgement.findings;
+    /// Copies the counts of a snapshot that follows on `last`, published at `published` seconds since 1970.
+    pub(super) fn of(snapshot: &Snapshot<'_>, identity: &Identity, last: &Self, published: f64) -> Self {
+        let Snapshot { now, state, summary, judgement, .. } = *snapshot;
+        let findings = &judgement.findings;
         let texts: Vec<_> = findings.iter().map(|finding| finding.objective.to_string()).collect();
-        let objectives = findings.iter().zip(labels(&texts)).map(|(finding, text)| ObjectiveState {
-            text,
-            met: match finding.standing {
-                Standing::Met => Some(true),
-                Standing::Missed => Some(false),
-                Standing::Undecided => None,
-            },
-            budget_left: finding.budget_left,
+        let objectives: Vec<_> =
+            findings.iter().zip(labels(&texts)).map(|(of, text)| ObjectiveState::of(of, text, identity)).collect();
+        let tightest = objectives.iter().filter_map(|objective| match objective.bound {
+            Bound::Time(bound) => Some(bound),
+            Bound::Share(_) | Bound::Rate(_) => None,
         });
+        let mut begins = last.begins;
+        begins[state as usize].get_or_insert(published);
+        let intended: Vec<f64> = snapshot.intended.iter().map(|rate| rate.get()).collect();
+        let series = series_of(summary, identity);
+        let stillness = last.stillness.then(now, intended.iter().sum(), summary.gauges.in_flight, answered(&series));
         Self {
-            generation,
+            generation: last.generation + 1,
             published,
-            state: snapshot.state,
-            series: series_of(snapshot.summary, identity),
-            intended: snapshot.intended.iter().map(|rate| rate.get()).collect(),
-            gauges: snapshot.summary.gauges,
-            side_calls: side_calls_of(snapshot.summary, identity),
-            objectives: objectives.collect(),
-            truth: TruthCounts::of(&snapshot.summary.truth, identity),
-            doubts: snapshot.judgement.doubts.len(),
-            health: snapshot.summary.health.cells().iter().rfind(|cell| cell.ticks > 0).copied().unwrap_or_default(),
-            usage: snapshot.summary.usage.cells().last().copied().unwrap_or_default(),
+            state,
+            begins,
+            verdict: Some(judgement.verdict()),
+            lag_limit: pacing_limit(tightest.min()),
+            stillness,
+            series,
+            intended,
+            gauges: summary.gauges,
+            side_calls: side_calls_of(summary, identity),
+            objectives,
+            truth: TruthCounts::of(&summary.truth, identity),
+            doubts: judgement.doubts.len(),
+            health: summary.health.cells().iter().rfind(|cell| cell.ticks > 0).copied().unwrap_or_default(),
+            usage: summary.usage.cells().last().copied().unwrap_or_default(),
         }
     }
+}
+
+/// Calls that ended otherwise than by their timeout: the target still answers somebody.
+fn answered(series: &[SeriesCounts]) -> u64 {
+    let ended = |outcomes: &[u64; Outcome::COUNT]| {
+        let answered = Outcome::ALL.iter().filter(|outcome| !outcome.is_timeout());
+        answered.map(|outcome| outcomes[outcome.index()]).sum::<u64>()
+    };
+    series.iter().map(|series| ended(&series.counts.outcomes)).sum()
 }
 
 /// Calls that are no arrivals, of every kind.

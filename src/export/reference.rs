@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::metrics::{Definition, Kind, METRICS, PROCESS_METRICS};
+use super::definition::{Definition, Kind, PROCESS_METRICS};
+use super::metrics::METRICS;
 
 /// The reference page of every metric, in Markdown: what `docs/metrics.md` holds.
 pub fn reference() -> String {

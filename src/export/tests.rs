@@ -15,7 +15,7 @@ use crate::verdict::{Judgement, Judging, Objective, Terms, judge};
 const WARMUP: Moment = Moment::from_nanos(1_000_000_000);
 
 fn objectives() -> Vec<Objective> {
-    ["p95(pay) < 137ms", "error_rate < 50%"].iter().map(|text| text.parse().unwrap()).collect()
+    ["p95(pay) < 137ms", "error_rate < 50%", "rate >= 1/s"].iter().map(|text| text.parse().unwrap()).collect()
 }
 
 fn identity(pay: &str) -> Identity {
@@ -28,6 +28,8 @@ fn identity(pay: &str) -> Identity {
         series: vec![(0, 0), (0, 1)],
         keyed: vec![0],
         bounds: bounds(&objectives()),
+        planned: Duration::from_mins(1),
+        concurrent: 50,
     }
 }
 
@@ -59,8 +61,9 @@ fn summary(calls: u64) -> Summary {
     summary.absorb(&recorder);
     summary.gauges.in_flight = 3;
     summary.gauges.bytes_sent = calls * 100;
-    *summary.health.at(WARMUP) =
-        Health { watched: 100, ran: 50, waited: 20_000_000, turns: 10, ticks: 100, stolen: 5, ..Health::default() };
+    let (sockets, ports) = (Level::of(12), Level::of(28_000));
+    let lanes = Health { watched: 100, ran: 50, waited: 20_000_000, turns: 10, ..Health::default() };
+    *summary.health.at(WARMUP) = Health { ticks: 100, busy: 75, stolen: 5, sockets, ports, ..lanes };
     let (processor, memory) = (Level::of(1250), Level::of(4096));
     let (descriptors, threads) = (Level::of(33), Level::of(8));
     *summary.usage.at(WARMUP) = Usage { processor, memory, descriptors, threads, ..Usage::default() };
@@ -76,7 +79,7 @@ fn judged(summary: &Summary) -> Judgement {
 fn publish(exporter: &Exporter, state: RunState, summary: &Summary) {
     let intended = [Rate::per_second(1000.0).unwrap()];
     let judgement = judged(summary);
-    exporter.publish(&Snapshot { state, summary, intended: &intended, judgement: &judgement });
+    exporter.publish(&Snapshot { now: summary.until, state, summary, intended: &intended, judgement: &judgement });
 }
 
 fn asked(exporter: &Exporter, head: &str) -> String {
@@ -223,8 +226,50 @@ fn a_scrape_shows_the_generators_health_and_the_targets_process() {
     publish(&exporter, RunState::Measure, &summary(10));
     let page = scrape(&exporter);
     assert_eq!((page["mcpace_generator_wait_seconds"], page["mcpace_host_stolen_ratio"]), (0.002, 0.05));
+    assert_eq!((page["mcpace_generator_busy_ratio"], page["mcpace_host_busy_ratio"]), (0.5, 0.75));
+    assert_eq!((page["mcpace_host_sockets"], page["mcpace_host_ports"]), (12.0, 28_000.0));
     assert_eq!((page["mcpace_target_processors_used"], page["mcpace_target_memory_bytes"]), (1.25, 4096.0));
     assert_eq!((page["mcpace_target_open_fds"], page["mcpace_target_threads"]), (33.0, 8.0));
+}
+
+#[test]
+fn a_scrape_shows_what_is_promised_and_how_it_stands() {
+    let exporter = exporter();
+    publish(&exporter, RunState::Measure, &summary(10));
+    let page = scrape(&exporter);
+    let p95 = r#"mcpace_objective_bound_seconds{objective="p95(pay) < 137ms",indicator="p95",flow="",operation="pay"}"#;
+    let errors =
+        r#"mcpace_objective_bound_ratio{objective="error_rate < 50%",indicator="error_rate",flow="",operation=""}"#;
+    assert_eq!((page[p95], page[errors]), (0.137, 0.5));
+    // No time is promised that would allow less than 5 % of 137 ms.
+    assert_eq!(page["mcpace_pacing_lag_limit_seconds"], 0.00685);
+    let verdict = |verdict: &str| page[&format!(r#"mcpace_run_verdict{{verdict="{verdict}"}}"#)];
+    // The summary claims three in flight that nobody ever started.
+    assert_eq!(["pass", "inconclusive", "fail", "invalid"].map(verdict), [0.0, 0.0, 0.0, 1.0]);
+    assert_eq!((page["mcpace_run_planned_seconds"], page["mcpace_calls_in_flight_limit"]), (60.0, 50.0));
+}
+
+#[test]
+fn a_state_keeps_its_beginning_and_the_next_run_has_its_own() {
+    let exporter = exporter();
+    let begins = || {
+        let of = |page: &BTreeMap<String, f64>, state| {
+            page.get(&format!(r#"mcpace_run_state_begin_timestamp_seconds{{state="{state}"}}"#)).copied()
+        };
+        let page = scrape(&exporter);
+        RunState::ALL.map(|state| of(&page, state.name()))
+    };
+    let [starting, warmup, ..] = begins();
+    assert!(starting > Some(1e9) && warmup.is_none());
+    publish(&exporter, RunState::Measure, &summary(5));
+    let first = begins();
+    assert!(first[0] == starting && first[1].is_none() && first[2] >= starting && first[3].is_none());
+    publish(&exporter, RunState::Measure, &summary(10));
+    publish(&exporter, RunState::Ended, &summary(10));
+    let last = begins();
+    assert!(last[2] == first[2] && last[4] >= first[2]);
+    exporter.renew(identity("pay"));
+    assert_eq!(begins()[1..], [None; 4]);
 }
 
 #[test]

@@ -88,6 +88,11 @@ impl Health {
         (self.ticks > 0).then(|| (self.stolen as f64 / self.ticks as f64).min(1.0))
     }
 
+    /// The share (0 to 1) of this machine's processor time that was used, for whatever. `None` where that could not be seen.
+    pub fn busy_share(&self) -> Option<f64> {
+        (self.ticks > 0).then(|| (self.busy as f64 / self.ticks as f64).min(1.0))
+    }
+
     /// Stolen time for each time that processors ran something here.
     fn stolen_of_busy(&self) -> f64 {
         if self.busy == 0 { 0.0 } else { self.stolen as f64 / self.busy as f64 }

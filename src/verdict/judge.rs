@@ -106,6 +106,11 @@ pub struct Judgement {
     pub notes: Vec<Remark>,
 }
 
+impl Verdict {
+    /// Every verdict, the better ones first.
+    pub const ALL: [Self; 4] = [Self::Pass, Self::Inconclusive, Self::Fail, Self::Invalid];
+}
+
 impl Judgement {
     /// The verdict that follows. What is learned from elsewhere (the host, say) may be added to the doubts and notes.
     pub fn verdict(&self) -> Verdict {

@@ -43,6 +43,6 @@ pub use missing::{Missing, Need};
 pub use objective::{Bound, Comparison, Objective, ObjectiveError, Resolved};
 pub use promises::{default_objectives, payments_objectives};
 pub use steady::Steadiness;
-pub use sustained::{Sustained, Window};
+pub use sustained::{ALLOWED as RATE_ALLOWED, Sustained, Window};
 pub use terms::{Judging, Terms, UnknownJudging};
 pub use validity::{Remark, Subject, pacing_limit};

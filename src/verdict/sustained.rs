@@ -15,7 +15,7 @@ use crate::time::Moment;
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// The share of a window's arrivals that may end otherwise than ok.
-pub(super) const ALLOWED: f64 = 0.01;
+pub const ALLOWED: f64 = 0.01;
 
 /// Some seconds of a run, by the intended time of the arrivals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
