@@ -24,7 +24,9 @@ fn the_plan_of_the_payments_targets_drives_all_three_tools_at_once_and_promises_
     let mut promised: Vec<String> = plan.objectives.iter().map(ToString::to_string).collect();
     for (flow, (operation, _)) in plan.flows.iter().zip(&driven) {
         let (of_flow, of_operation) = (format!("({})", flow.name), format!("({operation})"));
-        promised.iter_mut().for_each(|text| *text = text.replace(&of_flow, &of_operation));
+        for text in &mut promised {
+            *text = text.replace(&of_flow, &of_operation);
+        }
     }
     let table: Vec<String> = payments_objectives().iter().map(ToString::to_string).collect();
     assert_eq!(promised, table);

@@ -209,7 +209,7 @@ impl Hunt<'_> {
         let mut looking = Looking::new(plan, &objectives);
         let ended = run::drive(plan, &setup, &self.session, &watch, &mut looking, &mut Keeping::default())?;
         watch.end(&ended.summary);
-        Ok(run::saved_run(plan, setup.identity, &self.session, ended, &self.signals, looking))
+        Ok(run::saved_run(plan, &setup.identity, &self.session, ended, &self.signals, looking))
     }
 
     /// One line on stderr for a probe that was made.

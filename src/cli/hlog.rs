@@ -21,7 +21,7 @@ const LONG: Duration = Duration::from_hours(1);
 
 /// Has an interval log written. What could not be written is part of the next interval, so that nothing is lost.
 pub(super) struct Log {
-    log: IntervalLog,
+    intervals: IntervalLog,
     file: Arc<Mutex<LogFile>>,
     path: PathBuf,
     interval: Duration,
@@ -40,7 +40,7 @@ impl Log {
         let long = plan.scheduled_duration().is_none_or(|scheduled| scheduled > LONG);
         let interval = Duration::from_secs(if long { 10 } else { 1 });
         Ok(Self {
-            log: IntervalLog::new(&plan.operation_names()),
+            intervals: IntervalLog::new(&plan.operation_names()),
             file: Arc::new(Mutex::new(LogFile { file, whole: 0 })),
             path: path.to_owned(),
             interval,
@@ -80,7 +80,7 @@ impl Log {
         }
         self.begun = now;
         let began = unix_millis().saturating_sub(now.as_nanos() / 1_000_000);
-        let text = self.log.interval(summary, now, || (PROGRAM.to_owned(), began));
+        let text = self.intervals.interval(summary, now, || (PROGRAM.to_owned(), began));
         let file = Arc::clone(&self.file);
         self.clerk.give(move || file.lock().unwrap_or_else(PoisonError::into_inner).append(text.as_bytes()));
     }
@@ -88,7 +88,7 @@ impl Log {
     fn written(&mut self, written: &io::Result<()>, now: Moment, note: &mut dyn FnMut(Event)) {
         match written {
             Ok(()) => {
-                self.log.was_written();
+                self.intervals.was_written();
                 if self.trouble.is_over() {
                     tracing::info!("the interval log could be written again");
                 }

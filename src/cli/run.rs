@@ -75,7 +75,7 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let over = ended.summary.last_done.max(Some(ended.summary.until)).unwrap_or_default();
     keeping.settle(&mut ended.summary, over, hurry());
     watch.end(&ended.summary);
-    let saved = saved_run(&session.plan, setup.identity, &session, ended, &signals, looking);
+    let saved = saved_run(&session.plan, &setup.identity, &session, ended, &signals, looking);
     let written = keeping.save(&saved, hurry());
     let exit = finish(&saved, args, written, log);
     // Whoever stopped the run early does not want to wait now; a signal from here on cuts the waiting short.
@@ -146,7 +146,7 @@ pub(super) fn drive(
 /// All that is to be kept of a run that ended.
 pub(super) fn saved_run(
     plan: &Plan,
-    identity: RunIdentity,
+    identity: &RunIdentity,
     session: &Session,
     ended: Ended,
     signals: &Signals,
@@ -162,7 +162,7 @@ pub(super) fn saved_run(
         Some(exit) => Ending::Signal(signal_name(exit).to_owned()),
         None => rule.map_or(Ending::Completed, Ending::Rule),
     };
-    SavedRun { ending, looks, summary: ended.summary, ..frame(plan, &identity, session) }
+    SavedRun { ending, looks, summary: ended.summary, ..frame(plan, identity, session) }
 }
 
 /// All that is to be kept of a run but what is measured.

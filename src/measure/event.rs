@@ -264,7 +264,9 @@ mod tests {
     #[test]
     fn events_are_written_by_name_and_those_of_a_later_program_are_others() {
         let mut events = Events::default();
-        EventKind::ALL.into_iter().for_each(|kind| events.note(Event::at(at(1), kind, 2.5)));
+        for kind in EventKind::ALL {
+            events.note(Event::at(at(1), kind, 2.5));
+        }
         let text = serde_json::to_string(&events).unwrap();
         assert!(
             text.starts_with(

@@ -65,11 +65,11 @@ impl IntervalLog {
                 let mut bytes = Vec::new();
                 // Only memory is written to, and the ranges are those that the format knows.
                 if serializer.serialize(&interval, &mut bytes).is_ok() {
-                    let (begin, length) = (since.as_secs_f64(), now.since(*since).as_secs_f64());
+                    let (start, length) = (since.as_secs_f64(), now.since(*since).as_secs_f64());
                     let longest = Duration::from_nanos(interval.max()).as_secs_f64() * 1e3;
                     let (time, bytes) = (TIMES[place], BASE64.encode(&bytes));
                     // Writing to a String cannot fail.
-                    let _ = writeln!(text, "Tag={name}:{time},{begin:.3},{length:.3},{longest:.3},{bytes}");
+                    let _ = writeln!(text, "Tag={name}:{time},{start:.3},{length:.3},{longest:.3},{bytes}");
                 }
             }
         }
