@@ -363,7 +363,7 @@ fn each_rule_names_the_file_and_the_line_that_break_it() {
         ("src/driver/x.rs", "use rand::{Rng, rng};", "`rand::rng` draws from the machine"),
         ("src/engine/desk.rs", "use std::sync::{Arc, Mutex};", "`Mutex` waits"),
         ("src/engine/lane.rs", "async fn f(d: D) { d.call(c).await }", "`call` in the lane's loop"),
-        ("src/measure/x.rs", "use hdrhistogram::Histogram;", "`hdrhistogram` is for src/measure/histogram.rs only"),
+        ("src/measure/x.rs", "use hdrhistogram::Histogram;", "`hdrhistogram` is for src/measure/histogram only"),
         ("src/plan/x.rs", "#[derive(clap::Args)] struct A;", "`clap` is for src/cli/ only"),
         ("src/engine/x.rs", "use governor::Quota;", "`governor` is for src/arrival/process.rs only"),
         ("src/export/x.rs", "#[cfg(test)] mod tests { use axum::Router; }", "`axum` is for src/server/ only"),

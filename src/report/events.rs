@@ -144,9 +144,11 @@ mod tests {
     }
 
     #[test]
-    fn warm_up_and_the_schedule_end_once() {
+    fn warm_up_and_the_schedule_end_once_and_what_was_noted_is_between() {
         assert_eq!(kinds(&fixtures::ok()), [(EventKind::ScheduleEnd, 15)]);
-        assert_eq!(kinds(&fixtures::failed()), [(EventKind::WarmupEnd, 2), (EventKind::ScheduleEnd, 22)]);
+        let failed =
+            [(EventKind::WarmupEnd, 2), (EventKind::Noted, 4), (EventKind::Noted, 9), (EventKind::ScheduleEnd, 22)];
+        assert_eq!(kinds(&fixtures::failed()), failed);
         assert_eq!(kinds(&fixtures::empty()), []);
     }
 
