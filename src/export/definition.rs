@@ -13,7 +13,7 @@ pub enum Kind {
     Histogram,
 }
 
-/// One metric: a row of [`METRICS`].
+/// One metric: a row of [`METRICS`](super::metrics::METRICS).
 #[derive(Debug)]
 pub struct Definition {
     /// The full name.

@@ -61,7 +61,7 @@ fn headline(report: &Report<'_>, out: &mut dyn fmt::Write) -> fmt::Result {
     if !headline.reasons.is_empty() {
         writeln!(out)?;
     }
-    for text in headline.rest.map(str::to_owned).into_iter().chain(words::ending(&report.saved.ending)) {
+    for text in headline.rest.into_iter().chain(words::ending(&report.saved.ending)) {
         writeln!(out, "{}\n", escaped(&text))?;
     }
     Ok(())

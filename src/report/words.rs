@@ -4,7 +4,7 @@
 
 use super::humane::{bytes, clean, clip, count, counted, percent, quantile, rate};
 use super::{End, Ending, FailureRow, Overall, Report, SavedRun};
-use crate::measure::{Accounting, Quantile, Resource, Window};
+use crate::measure::{Accounting, Quantile, Resource, Violations, Window};
 use crate::plan::Flow;
 use crate::time::{Moment, humane_duration};
 use crate::verdict::{Finding, Interval, Observed, Standing, Sureness, Verdict};
@@ -19,7 +19,7 @@ pub(super) struct Headline {
     /// What it rests on.
     pub(super) reasons: Vec<Reason>,
     /// What follows from it for the reader.
-    pub(super) rest: Option<&'static str>,
+    pub(super) rest: Option<String>,
 }
 
 /// One reason for a verdict.
@@ -33,7 +33,7 @@ pub(super) struct Reason {
 /// The verdict's reasons; of objectives no more than `most` columns are shown.
 pub(super) fn headline(report: &Report<'_>, most: usize) -> Headline {
     let findings = &report.judgement.findings;
-    let plain = |lead: &str| Headline { lead: lead.to_owned(), reasons: Vec::new(), rest: None };
+    let plain = |lead: &str| Headline { lead: lead.to_owned(), reasons: Vec::new(), rest: broken_promises(report) };
     let about = |standing, what: &str| {
         let some: Vec<&Finding> = findings.iter().filter(|finding| finding.standing == standing).collect();
         let objectives = counted(findings.len() as u64, "objective");
@@ -43,7 +43,7 @@ pub(super) fn headline(report: &Report<'_>, most: usize) -> Headline {
             missing: finding.missing.as_ref().map(ToString::to_string),
         };
         let lead = format!("{} of {objectives} {is} {what}:", some.len());
-        Headline { lead, reasons: some.iter().map(reason).collect(), rest: None }
+        Headline { lead, reasons: some.iter().map(reason).collect(), rest: broken_promises(report) }
     };
     match report.judgement.verdict() {
         Verdict::Invalid => {
@@ -51,7 +51,7 @@ pub(super) fn headline(report: &Report<'_>, most: usize) -> Headline {
             Headline {
                 lead: "The measurement is not to be trusted:".to_owned(),
                 reasons: doubts.map(|doubt| Reason { sentence: doubt.to_string(), missing: None }).collect(),
-                rest: Some("What follows says little about the target."),
+                rest: Some("What follows says little about the target.".to_owned()),
             }
         }
         Verdict::Fail => about(Standing::Missed, "missed"),
@@ -62,6 +62,14 @@ pub(super) fn headline(report: &Report<'_>, most: usize) -> Headline {
         Verdict::Pass if findings.len() == 1 => plain("The objective is met."),
         Verdict::Pass => plain(&format!("All {} objectives are met.", findings.len())),
     }
+}
+
+/// What is said of money whatever the verdict: an error rate may allow what nobody would.
+fn broken_promises(report: &Report<'_>) -> Option<String> {
+    let violations = report.saved.summary.truth.violations();
+    let each = |violations: &Violations| format!("{} ({})", violations.kind.name(), counted(violations.calls, "call"));
+    let all: Vec<String> = violations.iter().map(each).collect();
+    (!all.is_empty()).then(|| format!("The target broke promises about money: {}.", all.join(", ")))
 }
 
 /// A finding's sentence; that of a very long name keeps its end, which holds the figure.

@@ -3,7 +3,7 @@
 //! An objective allows some share of arrivals to be bad. Its *burn rate* is the share that was bad in a window, divided by
 //! the share that is allowed: at 1 the run ends with nothing left, at 6 the allowance of an hour is gone in ten minutes. An
 //! alert wants it high in a long window, so that it matters, and in a short one, so that it still goes on. The method, and
-//! the figures of [`tiers`], are those of the multi-window alerts in Google's *Site Reliability Workbook*, chapter 5, with
+//! the figures of [`tiers()`], are those of the multi-window alerts in Google's *Site Reliability Workbook*, chapter 5, with
 //! the length of the run in place of thirty days.
 
 mod alerts;

@@ -110,7 +110,7 @@ fn top(report: &Report<'_>, main: &mut Markup) {
                 }
             });
         }
-        for text in headline.rest.map(str::to_owned).into_iter().chain(words::ending(&saved.ending)) {
+        for text in headline.rest.into_iter().chain(words::ending(&saved.ending)) {
             top.said(tag("p"), &clip(&text, 10 * NAME));
         }
         let flows = saved.plan.flows.len();

@@ -83,7 +83,7 @@ fn headline(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result {
             page.paragraph("    missing: ", missing)?;
         }
     }
-    rest.map_or(Ok(()), |text| page.paragraph("", text))?;
+    rest.map_or(Ok(()), |text| page.paragraph("", &text))?;
     words::ending(&report.saved.ending).map_or(Ok(()), |text| page.paragraph("", &text))
 }
 
