@@ -13,32 +13,34 @@ use std::path::Path;
 use scanner::{Source, Word, blank_tests, is_name, sources};
 
 /// The modules in layer order, and what each may know of the others. `driver::Driver` is that one item only.
-const MODULES: [(u8, &str, &[&str]); 16] = [
+const MODULES: [(u8, &str, &[&str]); 17] = [
     (0, "time", &[]),
     (0, "stamp", &[]),
     (0, "outcome", &[]),
     (0, "secret", &[]),
+    (0, "trace", &[]),
     (0, "statistics", &[]),
     (1, "arrival", &["time"]),
     // The one arrow within a layer: a call is made for an arrival.
-    (1, "workload", &["time", "stamp", "outcome", "arrival"]),
+    (1, "workload", &["time", "stamp", "outcome", "trace", "arrival"]),
     (1, "mcp", &["time", "outcome", "secret"]),
-    (1, "measure", &["time", "outcome"]),
+    (1, "measure", &["time", "outcome", "trace"]),
     (2, "verdict", &["time", "outcome", "statistics", "measure"]),
     (2, "plan", &["time", "secret", "arrival", "workload", "mcp", "verdict"]),
     (3, "driver", &["time", "outcome", "secret", "workload", "mcp", "measure"]),
     (3, "server", &["time"]),
-    (4, "engine", &["time", "outcome", "arrival", "workload", "measure", "plan", "driver::Driver"]),
-    (4, "report", &["time", "stamp", "outcome", "arrival", "measure", "verdict", "plan"]),
+    (4, "engine", &["time", "outcome", "trace", "arrival", "workload", "measure", "plan", "driver::Driver"]),
+    (4, "report", &["time", "stamp", "outcome", "trace", "arrival", "measure", "verdict", "plan"]),
     (4, "export", &["time", "outcome", "measure", "verdict"]),
 ];
 
 /// Modules without I/O, clock, thread or print.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "time",
     "stamp",
     "outcome",
     "secret",
+    "trace",
     "statistics",
     "arrival",
     "workload",

@@ -14,6 +14,7 @@ use super::connection::ConnectionArgs;
 use super::environment;
 use super::exit::Failure;
 use super::eyes::{Place, parse_metrics_url};
+use super::following::FollowingArgs;
 use super::judging::{EarlyEndArgs, JudgingArgs};
 use super::keeping::KeepingArgs;
 use super::pages::PageArgs;
@@ -154,6 +155,8 @@ pub(super) struct CommonArgs {
     /// Save the run, to be rendered and judged again.
     #[arg(long, value_name = "FILE.json", help_heading = "Results")]
     pub(super) out: Option<PathBuf>,
+    #[command(flatten)]
+    following: FollowingArgs,
 }
 
 /// Operations by weight, as a flag.
@@ -304,6 +307,8 @@ impl CommonArgs {
             warmup: self.warmup,
             pacing: self.pacing,
             lanes: self.lanes,
+            trace: self.following.trace.then_some(true),
+            slowest: self.following.slowest,
             truth: self.truth.draft(),
             ..self.judging.draft()
         })

@@ -12,6 +12,7 @@ mod exit;
 mod eyes;
 mod files;
 mod flags;
+mod following;
 mod forecast;
 mod hlog;
 mod init;

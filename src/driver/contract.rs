@@ -57,7 +57,7 @@ pub(super) fn driver_to(target: &Target, negotiated: &Negotiated, limits: Limits
 
 pub(super) fn call(id: u64) -> Call {
     let arguments = r#"{"amount":10.50}"#.to_owned();
-    Call { operation: OperationId(0), id, arguments, ties: Ties::default(), avoid: None }
+    Call { operation: OperationId(0), id, arguments, ties: Ties::default(), avoid: None, trace: None }
 }
 
 pub(super) fn send(bytes: impl AsRef<[u8]>) -> Step {

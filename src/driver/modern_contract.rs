@@ -9,6 +9,7 @@ use super::{Connector, Driver, Limits, McpDriver};
 use crate::mcp::{Negotiated, Revision, Tool};
 use crate::outcome::Outcome;
 use crate::time::{Clock, Moment};
+use crate::trace::Traces;
 use crate::workload::{Call, OperationId, Reply, Ties};
 
 const ID: u64 = 4711;
@@ -45,7 +46,7 @@ fn driver_to(server: &Scripted, timeout: Duration) -> McpDriver<Still> {
 
 fn call(operation: u16, arguments: &str) -> Call {
     let operation = OperationId(operation);
-    Call { operation, id: ID, arguments: arguments.to_owned(), ties: Ties::default(), avoid: None }
+    Call { operation, id: ID, arguments: arguments.to_owned(), ties: Ties::default(), avoid: None, trace: None }
 }
 
 fn send(bytes: impl AsRef<[u8]>) -> Vec<Step> {
@@ -88,6 +89,21 @@ fn a_call_says_all_about_itself_in_one_write() {
         let marked = "mcp-name: marked\r\nmcp-param-region: =?base64?WsO8cmljaA==?=\r\nmcp-param-amount: 5\r\n";
         assert!(seen.requests[1].contains(marked), "{}", seen.requests[1]);
         assert!(!seen.requests[2].contains("mcp-param"), "{}", seen.requests[2]);
+    });
+}
+
+#[test]
+fn a_call_that_has_a_trace_tells_it_in_a_header_and_another_tells_none() {
+    run(async {
+        let server = Scripted::always(send(http("200 OK", JSON, OK))).await;
+        let driver = driver_to(&server, Duration::from_secs(20));
+        let context = Traces::of_run("run").of(0, 7);
+        driver.call(&Call { trace: Some(context), ..call(0, "{}") }).await;
+        driver.call(&call(0, "{}")).await;
+        let seen = server.seen();
+        let header = String::from_utf8(context.header().to_vec()).unwrap();
+        assert!(seen.requests[0].contains(&format!("\r\ntraceparent: {header}\r\n")), "{}", seen.requests[0]);
+        assert!(!seen.requests[1].contains("traceparent"), "{}", seen.requests[1]);
     });
 }
 

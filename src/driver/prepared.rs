@@ -2,12 +2,16 @@
 
 use bytes::Bytes;
 use http::Request;
+use http::header::{HeaderName, HeaderValue};
 use http_body_util::Full;
 
 use super::exchange::Head;
 use crate::mcp::headers::HeaderPlan;
 use crate::mcp::{CallTemplate, Negotiated, Revision};
 use crate::workload::Call;
+
+/// W3C trace context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The request of an operation's calls.
 #[derive(Debug)]
@@ -40,6 +44,11 @@ impl Prepared {
             for (name, value) in self.plan.headers(&call.arguments) {
                 request.headers_mut().insert(name, value);
             }
+        }
+        if let Some(trace) = call.trace
+            && let Ok(value) = HeaderValue::from_bytes(&trace.header())
+        {
+            request.headers_mut().insert(TRACEPARENT, value);
         }
         request
     }

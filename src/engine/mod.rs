@@ -35,6 +35,7 @@ use crate::driver::Driver;
 use crate::measure::{Bounds, Event, Gauges, Recorder, Shape, SideCall, Stretch, Summary, Usage, WarmupEnd};
 use crate::plan::Plan;
 use crate::time::{Clock, Moment};
+use crate::trace::Traces;
 use crate::workload::{Mix, OperationId, RunIdentity, Workload};
 use desk::{Desk, Exchange, Room};
 use expected::Expected;
@@ -158,6 +159,8 @@ pub fn run<D: Driver + 'static>(
         flows: plan.flows.len() as u16,
         operations: plan.operations.len() as u16,
         bounds: setup.bounds.clone(),
+        slowest: plan.run.slowest as usize,
+        traces: traces(plan, setup),
     };
     let clock = MonotonicClock::starting_in(LEAD);
     let recorder = || Box::new(Recorder::new(&shape, setup.warmup.clone()));
@@ -218,7 +221,7 @@ fn lane_thread<D: Driver + 'static>(
     let _inside = runtime.enter();
     let index = exchange.lane;
     let room = Room::for_calls(share_of_room(plan.run.concurrent.get(), index, plan.run.lanes.get()));
-    let workload = compile(plan, setup.identity.clone()).in_lane(index);
+    let workload = compile(plan, setup.identity.clone()).in_lane(index).traced(traces(plan, setup));
     let desk = Desk::new(make_driver(index, clock), clock, plan.run.timeout, room, workload, recorder, exchange);
     let lane = Lane {
         plan,
@@ -230,6 +233,11 @@ fn lane_thread<D: Driver + 'static>(
         cut: None,
     };
     runtime.block_on(lane.run())
+}
+
+/// The traces that calls tell, where the plan wants it.
+fn traces(plan: &Plan, setup: &Setup) -> Option<Traces> {
+    plan.run.trace.then(|| Traces::of_run(&setup.identity.run_id))
 }
 
 /// `concurrent` shared out over the lanes, the first ones getting what is left over.

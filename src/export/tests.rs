@@ -36,7 +36,8 @@ fn identity(pay: &str) -> Identity {
 /// One second of warm-up and then `calls` a millisecond apart: an answer in 100 ms, one in 200 ms, a timeout after
 /// 3 s, one dropped, one abandoned, and over again.
 fn summary(calls: u64) -> Summary {
-    let mut recorder = Recorder::new(&Shape { flows: 1, operations: 2, bounds: bounds(&objectives()) }, WARMUP);
+    let mut recorder =
+        Recorder::new(&Shape { flows: 1, operations: 2, bounds: bounds(&objectives()), ..Shape::default() }, WARMUP);
     for sequence in 0..=calls {
         let intended = Moment::from_nanos(sequence * 1_000_000 + u64::from(sequence > 0) * WARMUP.as_nanos());
         let picked_up = intended.after(Duration::from_micros(20));

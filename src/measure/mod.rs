@@ -17,6 +17,7 @@ mod sample;
 mod side;
 #[cfg(test)]
 mod simulation;
+mod slowest;
 mod sparse;
 mod spread;
 mod summary;
@@ -36,6 +37,7 @@ pub use probes::{Probes, Unresolved};
 pub use recorder::{Bounds, Gauges, Recorder, Shape};
 pub use sample::{Fate, Sample};
 pub use side::{SideCall, SideCalls, SideKind, SideTally};
+pub use slowest::{MOST_SLOWEST, SlowCall, Slowest};
 pub use sparse::Sparse;
 pub use spread::{Spread, Window};
 pub use summary::{Accounting, MAX_SERIES, Scope, Series, Summary};

@@ -13,6 +13,7 @@ use super::failures::{FailureText, Failures, Seen};
 use super::health::Health;
 use super::sample::{Fate, Sample};
 use super::side::{SideCall, SideCalls};
+use super::slowest::{SlowCall, Slowest};
 use super::spread::Windows;
 use super::tally::Tally;
 use super::timeline::Timeline;
@@ -20,6 +21,7 @@ use super::truth::Truth;
 use super::warmup::WarmupEnd;
 use crate::outcome::Outcome;
 use crate::time::Moment;
+use crate::trace::Traces;
 
 /// At most this many groups of failures between two swaps.
 const FAILURE_GROUPS: usize = 64;
@@ -33,6 +35,10 @@ pub struct Shape {
     pub operations: u16,
     /// The exporter's buckets.
     pub bounds: Bounds,
+    /// How many of the slowest calls are kept.
+    pub slowest: usize,
+    /// The traces that calls tell, where they tell any.
+    pub traces: Option<Traces>,
 }
 
 /// Upper bounds (inclusive) of the buckets that are counted exactly, each list ascending.
@@ -89,6 +95,8 @@ pub struct Recorder {
     /// The second that the schedule is in, and the one that picking up is in: they go from recorder to recorder.
     windows: [Windows; 2],
     health: Timeline<Health>,
+    slowest: Slowest,
+    traces: Option<Traces>,
     /// Whether answers were true.
     pub truth: Truth,
     /// The lane's levels when it gave this recorder away.
@@ -113,6 +121,8 @@ impl Recorder {
             last_done: None,
             windows: Default::default(),
             health: Timeline::default(),
+            slowest: Slowest::of(shape.slowest),
+            traces: shape.traces,
             truth: Truth::default(),
             gauges: Gauges::default(),
         }
@@ -192,12 +202,23 @@ impl Recorder {
                     cell.came = cell.came.saturating_add(1);
                 }
                 self.last_done = self.last_done.max(Some(done));
+                self.look_closer(sample);
                 if let Some(FailureText { group, example, retry_after }) = failure.filter(|_| outcome != Outcome::Ok) {
                     let key = (self.phase(sample.intended), sample.operation, outcome, group);
                     let seen = Seen { first: sample.intended, example, retry_after };
                     self.failures.record(key, seen, FAILURE_GROUPS);
                 }
             }
+        }
+    }
+
+    /// Keeps a call by name, where it is one of the slowest after warm-up.
+    fn look_closer(&mut self, sample: &Sample) {
+        let Sample { flow, operation, sequence, intended, .. } = *sample;
+        let Fate::Answered { sent, done, outcome, .. } = sample.fate else { return };
+        if self.slowest.takes(done.since(intended)) && self.phase(intended) == Phase::Measure {
+            let trace = self.traces.map(|traces| traces.of(flow, sequence).trace);
+            self.slowest.keep(SlowCall { flow, operation, sequence, intended, sent, done, outcome, trace });
         }
     }
 
@@ -250,6 +271,7 @@ impl Recorder {
         self.side_calls.clear();
         self.truth.clear();
         self.health.clear();
+        self.slowest.clear();
         (self.first_intended, self.last_done) = (None, None);
     }
 
@@ -280,6 +302,11 @@ impl Recorder {
     /// How evenly the lane sent.
     pub const fn health(&self) -> &Timeline<Health> {
         &self.health
+    }
+
+    /// The slowest calls after warm-up.
+    pub const fn slowest(&self) -> &Slowest {
+        &self.slowest
     }
 
     /// The earliest intended start picked up.
@@ -323,7 +350,7 @@ mod tests {
 
     fn shape() -> Shape {
         let bounds = Bounds { response_time: vec![Duration::from_millis(10)], ..Bounds::default() };
-        Shape { flows: 2, operations: 3, bounds }
+        Shape { flows: 2, operations: 3, bounds, slowest: 2, traces: Some(Traces::of_run("run")) }
     }
 
     fn sample(intended: u64, sent: u64, done: u64, outcome: Outcome) -> Sample {
@@ -344,6 +371,24 @@ mod tests {
         assert_eq!(measured.service_time.max(), Some(Duration::from_millis(10)));
         assert_eq!(measured.dispatch_lag.max(), Some(Duration::from_millis(1)));
         assert_eq!(measured.response_buckets.counts(), [0, 1]);
+    }
+
+    #[test]
+    fn the_slowest_calls_after_warm_up_are_kept_with_their_traces_until_the_recorder_is_cleared() {
+        let mut recorder = Recorder::new(&shape(), at(1000));
+        for (intended, done) in [(900, 9000), (1000, 1005), (1001, 1003), (1002, 1012)] {
+            let sequence = intended;
+            recorder.record(&Sample { sequence, ..sample(intended, intended + 1, done, Outcome::ToolError) }, None);
+        }
+        recorder.record(&Sample { fate: Fate::Dropped, ..sample(1003, 0, 0, Outcome::Ok) }, None);
+        let calls = recorder.slowest().calls();
+        let named: Vec<_> =
+            calls.iter().map(|call| (call.sequence, call.response_time(), call.service_time())).collect();
+        let ms = Duration::from_millis;
+        assert_eq!(named, [(1002, ms(10), Some(ms(9))), (1000, ms(5), Some(ms(4)))]);
+        assert_eq!(calls[0].trace, Some(Traces::of_run("run").of(1, 1002).trace));
+        recorder.clear();
+        assert!(recorder.slowest().is_empty());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::failures::Failures;
 use super::health::Health;
 use super::recorder::{Bounds, Gauges, Recorder};
 use super::side::{SideCall, SideCalls};
+use super::slowest::Slowest;
 use super::tally::Tally;
 use super::timeline::Timeline;
 use super::truth::Truth;
@@ -150,6 +151,9 @@ pub struct Summary {
     /// Whether answers were true.
     #[serde(skip_serializing_if = "Truth::is_idle", deserialize_with = "possible")]
     pub truth: Truth,
+    /// The slowest calls after warm-up, by name.
+    #[serde(skip_serializing_if = "Slowest::is_empty")]
+    pub slowest: Slowest,
     /// What happened to the run, or was done to it.
     #[serde(skip_serializing_if = "Events::is_empty")]
     pub events: Events,
@@ -176,6 +180,7 @@ impl Summary {
         self.failures.merge(recorder.failures(), FAILURE_GROUPS);
         self.side_calls.merge(recorder.side_calls());
         self.truth.merge(&recorder.truth);
+        self.slowest.merge(recorder.slowest());
         self.health.merge(recorder.health());
         self.span(recorder.first_intended(), recorder.last_done());
     }
@@ -198,6 +203,7 @@ impl Summary {
         self.failures.merge(&other.failures, usize::MAX);
         self.side_calls.merge(&other.side_calls);
         self.truth.merge(&other.truth);
+        self.slowest.merge(&other.slowest);
         self.events.merge(&other.events);
         self.health.merge(&other.health);
         self.usage.merge(&other.usage);
@@ -317,7 +323,7 @@ mod tests {
     const WARMUP: Moment = Moment::from_nanos(2_000_000_000);
 
     fn recorded(arrivals: &[(u16, u64, u8)]) -> Recorder {
-        let mut recorder = Recorder::new(&Shape { flows: 2, operations: 2, ..Shape::default() }, WARMUP);
+        let mut recorder = Recorder::new(&Shape { flows: 2, operations: 2, slowest: 3, ..Shape::default() }, WARMUP);
         for (series, ms, how) in arrivals {
             let intended = Moment::from_nanos(ms * 1_000_000);
             let (flow, operation) = (series / 2, series % 2);

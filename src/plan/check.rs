@@ -5,7 +5,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::{Draft, Flow, FlowDraft, Load, Plan, Run};
+use super::{Draft, Flow, FlowDraft, Load, MOST_SLOWEST, Plan, Run};
 use crate::arrival::{Process, ProcessError, Profile};
 use crate::mcp::Target;
 use crate::time::{Rate, format_duration};
@@ -93,12 +93,17 @@ impl Draft {
             max_reply_bytes: self.max_reply_bytes.unwrap_or(MAX_REPLY_BYTES),
             until_decided: self.until_decided.unwrap_or_default(),
             abort_on_fail: self.abort_on_fail.unwrap_or_default(),
+            trace: self.trace.unwrap_or_default(),
+            slowest: self.slowest.unwrap_or_else(super::slowest),
         };
         let judging = self.judging.unwrap_or_default();
         check_run(&run, &flows, &mut faults);
         let truth = self.truth.check(&operations, &mut faults);
         check_early_end(&run, &flows, judging, has_end, &mut faults);
         let connection = self.connection.check(target.as_ref(), run.timeout, &mut faults);
+        if run.trace && connection.headers.iter().any(|header| header.name == "traceparent") {
+            faults.note("--trace (trace) and a header traceparent say which trace: give one of the two");
+        }
         match target {
             Some(target) if faults.0.is_empty() => Ok(Plan {
                 name: self
@@ -282,6 +287,10 @@ fn check_run(run: &Run, flows: &[Flow], faults: &mut Faults) {
         let (lanes, concurrent) = (run.lanes, run.concurrent);
         faults.note(format_args!("{lanes} lanes share {concurrent} calls in flight: give no more lanes than that"));
     }
+    if run.slowest > MOST_SLOWEST {
+        faults
+            .note(format_args!("the slowest {} calls are too many to keep: give at most {MOST_SLOWEST}", run.slowest));
+    }
     let longest = flows.iter().map(Flow::duration).max();
     if let Some(fault) = longest.and_then(|longest| run.warmup.fault(longest)) {
         faults.note(fault);
@@ -295,9 +304,33 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::plan::ConnectionDraft;
+    use crate::secret::Secret;
 
     fn faults(draft: Draft) -> Vec<String> {
         draft.check(1, Faults::default()).unwrap_err().0
+    }
+
+    #[test]
+    fn a_trace_is_told_once_and_the_slowest_calls_are_bounded() {
+        let connection = ConnectionDraft {
+            headers: vec![("Traceparent".into(), Secret::from("env:T".to_owned()))],
+            ..ConnectionDraft::default()
+        };
+        let draft =
+            Draft { trace: Some(true), slowest: Some(1001), connection: connection.clone(), ..Draft::default() };
+        assert_eq!(
+            faults(draft),
+            [
+                "the slowest 1001 calls are too many to keep: give at most 1000",
+                "--trace (trace) and a header traceparent say which trace: give one of the two"
+            ]
+        );
+        let plan = Draft { connection, slowest: Some(1000), ..Draft::default() }.check(1, Faults::default()).unwrap();
+        assert_eq!((plan.run.trace, plan.run.slowest), (false, 1000));
+        assert_eq!(Draft::default().check(1, Faults::default()).unwrap().run.slowest, 20);
+        // What is asked for is kept.
+        assert_eq!(MOST_SLOWEST as usize, crate::measure::MOST_SLOWEST);
     }
 
     #[test]

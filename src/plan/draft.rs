@@ -49,6 +49,10 @@ pub struct Draft {
     pub until_decided: Option<bool>,
     /// See [`super::Run::abort_on_fail`].
     pub abort_on_fail: Option<bool>,
+    /// See [`super::Run::trace`].
+    pub trace: Option<bool>,
+    /// See [`super::Run::slowest`].
+    pub slowest: Option<u32>,
     /// See [`super::Plan::truth`].
     pub truth: TruthDraft,
 }
@@ -166,6 +170,8 @@ impl Draft {
             judging: self.judging.or(base.judging),
             until_decided: self.until_decided.or(base.until_decided),
             abort_on_fail: self.abort_on_fail.or(base.abort_on_fail),
+            trace: self.trace.or(base.trace),
+            slowest: self.slowest.or(base.slowest),
             truth: self.truth.over(base.truth),
         }
     }

@@ -59,6 +59,8 @@ impl Section<'_> {
             draft.max_reply_bytes = run.count("max_reply_bytes");
             draft.until_decided = run.flag("until_decided");
             draft.abort_on_fail = run.flag("abort_on_fail");
+            draft.trace = run.flag("trace");
+            draft.slowest = run.count("slowest").map(|most| u32::try_from(most).unwrap_or(u32::MAX));
             run.end();
         }
         if let Some(mut truth) = self.section("truth") {

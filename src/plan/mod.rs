@@ -119,6 +119,20 @@ pub struct Run {
     /// Whether it ends as soon as one is surely missed.
     #[serde(default)]
     pub abort_on_fail: bool,
+    /// Whether each call tells a trace.
+    #[serde(default)]
+    pub trace: bool,
+    /// How many of the slowest calls are kept by name.
+    #[serde(default = "slowest")]
+    pub slowest: u32,
+}
+
+/// No more of the slowest calls are kept.
+pub const MOST_SLOWEST: u32 = 1000;
+
+/// What is kept where nothing is said.
+const fn slowest() -> u32 {
+    20
 }
 
 /// When a lane wakes to send what is due.

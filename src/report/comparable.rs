@@ -148,6 +148,9 @@ fn limits(base: &SavedRun, new: &SavedRun, found: &mut Differences) {
             found.notes.push(said);
         }
     }
+    if old.trace != fresh.trace {
+        found.notes.push("only one of them told the server traces, which it may keep at a cost".to_owned());
+    }
     if old.lanes != fresh.lanes || old.pacing != fresh.pacing {
         found.notes.push("lanes or pacing of the generator differ".to_owned());
     }

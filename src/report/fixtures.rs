@@ -10,8 +10,11 @@ use crate::measure::{
 use crate::outcome::{Outcome, Probe, Violation};
 use crate::plan::{Plan, read_file};
 use crate::time::{Moment, Rate};
+use crate::trace::Traces;
 use crate::verdict::Verdict;
 use crate::verdict::search::{CoolDown, Search, seed_of};
+
+const RUN: &str = "5f0c2a9e41d84b7c9d3e8a1b6c7f2d10";
 
 /// One arrival of a fixture.
 pub(crate) struct Told {
@@ -49,7 +52,13 @@ pub(crate) fn answer(intended: Moment, lag: u64, service: u64, outcome: Outcome)
 /// A run of `plan` with a hundred arrivals a second for `seconds`, of which `tell` says what becomes.
 pub(crate) fn run(plan: Plan, seconds: u64, tell: impl Fn(u64, Moment) -> Told) -> SavedRun {
     let warmup = plan.latest_warmup();
-    let shape = Shape { flows: plan.flows.len() as u16, operations: plan.operations.len() as u16, ..Shape::default() };
+    let shape = Shape {
+        flows: plan.flows.len() as u16,
+        operations: plan.operations.len() as u16,
+        slowest: plan.run.slowest as usize,
+        traces: plan.run.trace.then(|| Traces::of_run(RUN)),
+        ..Shape::default()
+    };
     let mut recorder = Recorder::new(&shape, warmup);
     let mut summary = Summary::new(warmup);
     for sequence in 0..seconds * 100 {
@@ -71,7 +80,7 @@ pub(crate) fn run(plan: Plan, seconds: u64, tell: impl Fn(u64, Moment) -> Told) 
     summary.due = Some(seconds * 100);
     SavedRun {
         program: "mcpace 0.1.0".into(),
-        run_id: "5f0c2a9e41d84b7c9d3e8a1b6c7f2d10".into(),
+        run_id: RUN.into(),
         started_unix_ms: 1_795_366_260_042,
         plan,
         host: Host { name: Some("bench-1".into()), os: "linux".into(), arch: "x86_64".into(), cpus: 8 },

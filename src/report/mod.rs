@@ -31,6 +31,7 @@ mod outline;
 mod payments;
 pub mod progress;
 mod saved;
+mod slowest;
 mod text;
 mod words;
 

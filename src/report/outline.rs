@@ -2,7 +2,7 @@
 
 use super::humane::{clean, clip, count, counted, date, percent, quantile, rate};
 use super::words::{self, NOTHING};
-use super::{Assessment, Distribution, FailureKind, LagShare, MEASURES, Report, Row, payments};
+use super::{Assessment, Distribution, FailureKind, LagShare, MEASURES, Report, Row, payments, slowest};
 use crate::measure::{Resource, SideKind};
 use crate::time::{Moment, format_duration, humane_duration};
 use crate::verdict::Subject;
@@ -78,6 +78,7 @@ pub(super) fn sections(report: &Report<'_>) -> Vec<Section> {
         ("Times", times(report)),
         ("By flow", flows),
         ("By operation", rows("operation", &report.operations)),
+        ("Slowest calls, by response time", slowest(report)),
         ("Errors", failures(report)),
         ("Payments truth", truth(report)),
         ("Slopes", slopes(report)),
@@ -143,6 +144,22 @@ fn rows(kind: &'static str, rows: &[Row]) -> Vec<Block> {
         grid.row([name, count(row.scheduled), count(row.bad), rate(row.achieved_rate), p50, p95, p99]);
     }
     grid.into_block().into_iter().collect()
+}
+
+fn slowest(report: &Report<'_>) -> Vec<Block> {
+    let rows = slowest::rows(report);
+    let traced = rows.iter().any(|row| row.trace.is_some());
+    let head = if traced { [&slowest::HEAD[..], &["trace"]].concat() } else { slowest::HEAD.to_vec() };
+    let mut grid = Grid::new(1, &head);
+    for place in slowest::HEAD.len() - 1..head.len() {
+        grid.figures[place] = false;
+    }
+    for row in rows {
+        let trace = row.trace.map(|trace| trace.to_string()).unwrap_or_default();
+        grid.rows.push(row.cells.into_iter().chain(traced.then_some(trace)).collect());
+    }
+    let words = traced.then(|| words(slowest::TRACED));
+    grid.into_block().into_iter().chain(words).collect()
 }
 
 fn failures(report: &Report<'_>) -> Vec<Block> {

@@ -238,10 +238,12 @@ impl SavedRun {
         let named =
             self.summary.series().iter().map(|series| (usize::from(series.flow), usize::from(series.operation)));
         let failed = self.summary.failures.groups().iter().map(|group| (0, usize::from(group.operation)));
+        let slow =
+            self.summary.slowest.calls().into_iter().map(|call| (usize::from(call.flow), usize::from(call.operation)));
         if flows == 0 {
             return Err(damaged("its plan has no flow"));
         }
-        if named.chain(failed).any(|(flow, operation)| flow >= flows || operation >= operations) {
+        if named.chain(failed).chain(slow).any(|(flow, operation)| flow >= flows || operation >= operations) {
             return Err(damaged("its summary counts what its plan does not name"));
         }
         let gauges = &self.summary.gauges;
@@ -349,6 +351,22 @@ mod tests {
         p50 grows by 5.97 ms a minute (5.81 ms to 6.13 ms)
         p95 grows by 6.26 ms a minute (6.00 ms to 6.52 ms)
         ");
+    }
+
+    #[test]
+    fn a_run_that_was_saved_before_slowest_calls_were_kept_is_read() {
+        let run = fixtures::ok();
+        let mut text: serde_json::Value = serde_json::from_str(&run.to_json().unwrap()).unwrap();
+        assert_eq!(text["summary"]["slowest"].as_array().unwrap().len(), 20);
+        text["summary"].as_object_mut().unwrap().remove("slowest");
+        for field in ["trace", "slowest"] {
+            text["plan"]["run"].as_object_mut().unwrap().remove(field);
+        }
+        let read = SavedRun::from_json(text.to_string().as_bytes()).unwrap();
+        assert!(read.summary.slowest.is_empty() && read.plan == run.plan);
+        text["summary"]["slowest"] = serde_json::json!([
+            {"flow": 0, "operation": 9, "sequence": 1, "intended": 1, "done": 2, "outcome": "ok"}]);
+        assert!(SavedRun::from_json(text.to_string().as_bytes()).unwrap_err().to_string().contains("does not name"));
     }
 
     #[test]

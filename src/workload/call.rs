@@ -10,6 +10,7 @@ use super::sent::Span;
 use super::stake::Stake;
 use crate::outcome::Outcome;
 use crate::time::Moment;
+use crate::trace::TraceContext;
 
 /// An operation's place in the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +42,8 @@ pub struct Call {
     pub ties: Ties,
     /// The connection that the call should not be made on; `None` where any will do.
     pub avoid: Option<ConnectionId>,
+    /// What it tells whoever traces it; `None` where it tells nothing.
+    pub trace: Option<TraceContext>,
 }
 
 /// What ties a call to earlier ones and to its own arguments: nothing for a driver to look at.

@@ -1,5 +1,7 @@
 //! Draws beside those that make a call: seeded like them, but from a stream of their own, so that no generated field moves.
 
+use crate::trace::mixed;
+
 /// The draws that belong to one arrival: which record is read, over what, and whether the arrival is a probe.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dice(u64);
@@ -48,12 +50,6 @@ impl Dice {
         let place = (count as f64).powf(self.unit()) as usize;
         place.clamp(1, count) - 1
     }
-}
-
-const fn mixed(mut word: u64) -> u64 {
-    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::arrival::Arrival;
 use crate::outcome::{Outcome, Probe};
+use crate::trace::Traces;
 use answer::Answer;
 use capture::Record;
 use dice::Dice;
@@ -79,6 +80,7 @@ pub struct Workload {
     check_output: f64,
     probe_share: f64,
     lane: u32,
+    traces: Option<Traces>,
 }
 
 /// Random words that belong to each arrival. A call that needs more reads on into its neighbour's, which harms nobody.
@@ -107,7 +109,19 @@ impl Workload {
         let random = ChaCha8Rng::seed_from_u64(seed);
         let (read_elsewhere, check_output, probe_share, lane) = (0.0, 0.0, 0.0, 0);
         let names = names.len();
-        Ok(Self { operations, mixes, names, identity, seed, random, read_elsewhere, check_output, probe_share, lane })
+        Ok(Self {
+            operations,
+            mixes,
+            names,
+            identity,
+            seed,
+            random,
+            read_elsewhere,
+            check_output,
+            probe_share,
+            lane,
+            traces: None,
+        })
     }
 
     /// The same workload, in which this share (0 to 1) of the reads that must find what was acknowledged asks for another
@@ -129,6 +143,13 @@ impl Workload {
     #[must_use]
     pub const fn probing(mut self, share: f64) -> Self {
         self.probe_share = share;
+        self
+    }
+
+    /// The same workload, whose calls tell their trace where there are any.
+    #[must_use]
+    pub const fn traced(mut self, traces: Option<Traces>) -> Self {
+        self.traces = traces;
         self
     }
 
@@ -161,7 +182,8 @@ impl Workload {
     /// probes: their calls use the key of an earlier call again.
     pub fn call(&mut self, arrival: &Arrival, choice: Choice, captures: &mut Captures) -> Call {
         let probe = self.probe(arrival, choice.operation, captures);
-        let Self { operations, mixes, identity, random, seed, read_elsewhere, lane, probe_share, .. } = self;
+        let Self { operations, mixes, identity, random, seed, read_elsewhere, lane, probe_share, traces, .. } = self;
+        let trace = traces.map(|traces| traces.of(arrival.flow.0, arrival.sequence));
         let compiled = &operations[usize::from(choice.operation.0)];
         let mut dice = Dice::new(*seed, arrival.flow.0, arrival.sequence);
         let (first, record, written) = if let Some((_, story)) = &probe {
@@ -200,7 +222,7 @@ impl Workload {
         };
         let stake = compiled.stake(key, &arguments, &spans, captures);
         let id = FIRST_CALL_ID + arrival.sequence * mixes.len() as u64 + u64::from(arrival.flow.0);
-        Call { operation: choice.operation, id, arguments, ties: Ties { record, spans, stake }, avoid }
+        Call { operation: choice.operation, id, arguments, ties: Ties { record, spans, stake }, avoid, trace }
     }
 
     /// Whether the call for `arrival` uses a key again: which, and how.

@@ -7,6 +7,7 @@ mod forecast;
 mod health;
 mod page;
 mod sections;
+mod slowest;
 mod table;
 mod truth;
 
@@ -47,6 +48,7 @@ impl Format for Text {
             sections::rows("BY FLOW", "flow", &report.flows, page)?;
         }
         sections::rows("BY OPERATION", "operation", &report.operations, page)?;
+        slowest::slowest(report, page)?;
         health::target(report, page)?;
         events::events(report, page)?;
         sections::side_calls(report, page)?;
@@ -92,6 +94,7 @@ mod tests {
     use super::super::humane::columns;
     use super::super::{Ending, SavedRun, fixtures};
     use super::*;
+    use crate::outcome::Outcome;
     use crate::time::Moment;
 
     fn text(run: &SavedRun) -> String {
@@ -129,6 +132,24 @@ mod tests {
     #[test]
     fn a_run_in_which_promises_about_money_are_broken() {
         insta::assert_snapshot!(text(&fixtures::untrue()));
+    }
+
+    #[test]
+    fn the_slowest_calls_of_a_traced_run_name_their_traces() {
+        let plan = fixtures::plan(
+            "target = { url = \"http://localhost\" }\n[run]\ntrace = true\nslowest = 3\nwarmup = \"1s\"",
+        );
+        let run = fixtures::run(plan, 3, |n, due| fixtures::Told {
+            flow: 0,
+            operation: 0,
+            fate: fixtures::answer(due, 100, if n % 100 == 77 { 90_000 + n } else { 5_000 }, Outcome::Ok),
+            said: None,
+        });
+        let text = text(&run);
+        let section = text.split_once("SLOWEST CALLS").unwrap().1.split("\n\n").next().unwrap();
+        insta::assert_snapshot!(section);
+        let read = SavedRun::from_json(run.to_json().unwrap().as_bytes()).unwrap();
+        assert_eq!(read.summary.slowest, run.summary.slowest);
     }
 
     #[test]

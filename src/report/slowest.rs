@@ -1,0 +1,42 @@
+//! The slowest calls, as rows that all formats share.
+
+use super::Report;
+use super::humane::{clean, clip, count};
+use super::words::NOTHING;
+use crate::time::{Moment, humane_duration};
+use crate::trace::TraceId;
+
+/// What the columns of a row hold.
+pub(super) const HEAD: [&str; 6] = ["operation", "arrival", "due at", "response time", "service time", "outcome"];
+/// What the traces of a run are good for.
+pub(super) const TRACED: &str =
+    "Each call told the server its trace (traceparent), with the flag that asks for a sample of it.";
+/// How much of a name is shown.
+const NAME: usize = 40;
+
+/// One of the slowest calls.
+pub(super) struct SlowRow {
+    /// A cell for each of [`HEAD`].
+    pub(super) cells: [String; 6],
+    /// Where the server's side of it is found.
+    pub(super) trace: Option<TraceId>,
+}
+
+/// The slowest calls, slowest first.
+pub(super) fn rows(report: &Report<'_>) -> Vec<SlowRow> {
+    let plan = &report.saved.plan;
+    let several = plan.flows.len() > 1;
+    let calls = report.saved.summary.slowest.calls().into_iter();
+    let row = |call: crate::measure::SlowCall| {
+        let name = |name: Option<&String>| clip(&clean(name.map_or(NOTHING, String::as_str)), NAME);
+        let operation = name(plan.operations.get(usize::from(call.operation)).map(|operation| &operation.name));
+        let flow = name(plan.flows.get(usize::from(call.flow)).map(|flow| &flow.name));
+        let arrival = count(call.sequence);
+        let due = format!("{:.3} s", call.intended.since(Moment::ZERO).as_secs_f64());
+        let service = call.service_time().map_or_else(|| NOTHING.to_owned(), humane_duration);
+        let arrival = if several { format!("{flow} {arrival}") } else { arrival };
+        let cells = [operation, arrival, due, humane_duration(call.response_time()), service, call.outcome.to_string()];
+        SlowRow { cells, trace: call.trace }
+    };
+    calls.map(row).collect()
+}
