@@ -232,7 +232,8 @@ mod tests {
             prop_assert!(!seen.is_below(high * 0.999_99, error));
             prop_assert!(seen.is_scarce() || high * 1.000_01 >= 1.0 || seen.is_below(high * 1.000_01, error));
             if !seen.is_scarce() {
-                prop_assert!(low <= 0.0 || seen.is_above(low * 0.999_99, error));
+                // A share below the smallest that is looked for is none.
+                prop_assert!(low <= 2.0 * SMALLEST || seen.is_above(low * 0.999_99, error));
                 prop_assert!(!seen.is_above(low * 1.000_01, error));
             }
         }
