@@ -165,3 +165,54 @@ impl Write for Frame {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+
+    use super::*;
+    use crate::report::fixtures;
+    use crate::time::Moment;
+
+    #[test]
+    #[ignore = "it panics, and is started by the test below on a terminal of its own"]
+    fn shows_a_run_and_panics() {
+        let run = fixtures::ok();
+        let judgement = run.judge(&[]).unwrap();
+        let screen = Screen::open(true, || false).unwrap();
+        screen.show(Model::of(&run.plan, &run.summary, &judgement, Moment::from_nanos(9_000_000_000)));
+        while tty::place() != Place::Shown {
+            thread::sleep(BEAT / 10);
+        }
+        writeln!(Log, "what was logged meanwhile").unwrap();
+        // Nothing but the hook gives the terminal back.
+        std::mem::forget(screen);
+        panic!("as a test wants it");
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_is_told() {
+        let pair = native_pty_system().openpty(PtySize { rows: 24, cols: 80, ..PtySize::default() }).unwrap();
+        let modes = format!("{:?}", pair.master.get_termios());
+        let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--nocapture", "--exact", "cli::screen::tests::shows_a_run_and_panics"]);
+        let mut child = pair.slave.spawn_command(command).unwrap();
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        drop(pair.slave);
+        let mut seen = Vec::new();
+        let mut bytes = [0; 4096];
+        // A terminal whose last program has ended is an error on Linux.
+        while let Some(read) = reader.read(&mut bytes).ok().filter(|read| *read > 0) {
+            seen.extend_from_slice(&bytes[..read]);
+        }
+        child.wait().unwrap();
+        let seen = String::from_utf8_lossy(&seen);
+        let place = |part: &str| seen.find(part).unwrap_or_else(|| panic!("no {part:?} in {seen}"));
+        assert!(place("\u{1b}[?1049h") < place("\u{1b}[?1049l"));
+        assert!(place("\u{1b}[?1049l") < place("what was logged meanwhile"));
+        assert!(place("\u{1b}[?1049l") < place("as a test wants it"));
+        assert_eq!(format!("{:?}", pair.master.get_termios()), modes);
+    }
+}

@@ -18,7 +18,7 @@ const GAP: usize = 3;
 
 /// Side by side they need fewer rows.
 pub(super) fn wish(width: usize) -> Wish {
-    if width >= WIDE { Wish { least: 6, most: 18 } } else { Wish { least: 8, most: 20 } }
+    if width >= WIDE { Wish { least: 6, most: 26 } } else { Wish { least: 8, most: 26 } }
 }
 
 /// Rates on the left or above, times on the right or below.
@@ -114,7 +114,7 @@ fn distribution(model: &Model, paper: &mut Paper<'_>) {
     let (width, height) = (paper.width(), paper.height());
     let behind = paper.put(0, 0, "DISTRIBUTION", width, Mood::Heading);
     let (Some((shortest, _)), Some((longest, _))) = (model.spread.first(), model.spread.last()) else { return };
-    paper.put(behind + 2, 0, "of response times, longer ones to the right", width, Mood::Faint);
+    paper.put(behind + 2, 0, "of response times", width, Mood::Faint);
     if height < 3 {
         return;
     }

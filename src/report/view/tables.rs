@@ -9,8 +9,9 @@ use crate::measure::Quantile;
 use crate::outcome::Fault;
 use crate::verdict::Standing;
 
-/// The columns of a count, and of a time.
+/// The columns of a count of all, of a count of few, and of a time.
 const COUNT: usize = 11;
+const FEW: usize = 9;
 const TIME: usize = 9;
 /// A name gets at least so many.
 const NAME: usize = 12;
@@ -54,14 +55,15 @@ struct Columns {
     width: usize,
     name: usize,
     response: bool,
-    counts: bool,
+    bad: bool,
     service: bool,
+    ended: bool,
 }
 
 impl Columns {
     const TIMES: usize = QUANTILES.len() * TIME;
 
-    /// Response times first, then counts, then service times: each only where a name has room beside it.
+    /// The most important ones first: each only where a name has room beside it.
     fn of(width: usize) -> Self {
         let mut name = width;
         let mut finds_room = |columns: usize| {
@@ -69,21 +71,28 @@ impl Columns {
             name -= if room { columns } else { 0 };
             room
         };
-        let (response, counts) = (finds_room(Self::TIMES), finds_room(2 * COUNT));
-        let service = finds_room(Self::TIMES);
-        Self { width, name, response, counts, service }
+        let (response, bad) = (finds_room(Self::TIMES), finds_room(FEW));
+        let (service, ended) = (finds_room(Self::TIMES), finds_room(COUNT));
+        Self { width, name, response, bad, service, ended }
+    }
+
+    /// Where the count of what did not end ok begins.
+    fn bads(&self) -> usize {
+        self.name + if self.ended { COUNT } else { 0 }
     }
 
     /// Where response times begin.
     fn responses(&self) -> usize {
-        self.name + if self.counts { 2 * COUNT } else { 0 }
+        self.bads() + if self.bad { FEW } else { 0 }
     }
 
     fn head(&self, paper: &mut Paper<'_>) {
         paper.put(0, 0, "OPERATION", self.name, Mood::Heading);
-        if self.counts {
-            paper.put_before(self.name + COUNT, 0, "ended", Mood::Faint);
-            paper.put_before(self.name + 2 * COUNT, 0, "not ok", Mood::Faint);
+        if self.ended {
+            paper.put_before(self.bads(), 0, "ended", Mood::Faint);
+        }
+        if self.bad {
+            paper.put_before(self.bads() + FEW, 0, "not ok", Mood::Faint);
         }
         let mut heads = |from: usize, what: &str| {
             for ((label, _), place) in QUANTILES.iter().zip(1..) {
@@ -92,19 +101,21 @@ impl Columns {
             }
         };
         if self.response {
-            heads(self.responses(), if self.service { "resp. " } else { "" });
+            heads(self.responses(), if self.service { "resp " } else { "" });
         }
         if self.service {
-            heads(self.width - Self::TIMES, "serv. ");
+            heads(self.width - Self::TIMES, "serv ");
         }
     }
 
     fn row(&self, row: &Row, at: usize, paper: &mut Paper<'_>) {
         paper.put(0, at, &row.name, self.name - 1, Mood::Plain);
-        if self.counts {
-            paper.put_before(self.name + COUNT, at, &count(row.ended), Mood::Plain);
+        if self.ended {
+            paper.put_before(self.bads(), at, &count(row.ended), Mood::Plain);
+        }
+        if self.bad {
             let mood = if row.bad > 0 { Mood::Bad } else { Mood::Plain };
-            paper.put_before(self.name + 2 * COUNT, at, &count(row.bad), mood);
+            paper.put_before(self.bads() + FEW, at, &count(row.bad), mood);
         }
         if self.response {
             times(&row.response, self.responses(), at, paper);
