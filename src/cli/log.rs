@@ -8,6 +8,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::screen;
+
 /// How much is said, and in which colours.
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
@@ -17,6 +19,9 @@ pub(super) struct LogArgs {
     /// Say nothing on stderr but errors, and show no progress.
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// Show a run's progress as one line, not as a live view of the whole terminal.
+    #[arg(long, global = true)]
+    no_tui: bool,
     /// No colours (as does the variable NO_COLOR).
     #[arg(long, global = true)]
     no_color: bool,
@@ -26,6 +31,12 @@ impl LogArgs {
     /// Whether progress may be shown on stderr: on a terminal that shows nothing else.
     pub(super) fn shows_progress(&self) -> bool {
         !self.quiet && self.verbose == 0 && std::io::stderr().is_terminal()
+    }
+
+    /// Whether that may be a view of the whole terminal.
+    pub(super) fn shows_view(&self) -> bool {
+        let dumb = std::env::var_os("TERM").is_none_or(|kind| kind.is_empty() || kind == "dumb");
+        self.shows_progress() && !self.no_tui && !dumb
     }
 
     /// Whether what was done may be told on stderr.
@@ -51,7 +62,7 @@ pub(super) fn start(args: &LogArgs) {
     // What libraries say of each call would slow the program down and tell nobody anything.
     let filter = Targets::new().with_target("mcpace", level).with_default(level.min(LevelFilter::WARN));
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(|| screen::Log)
         .with_ansi(args.colours(&std::io::stderr()))
         .with_target(false)
         .without_time();

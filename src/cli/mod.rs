@@ -27,6 +27,7 @@ mod report;
 mod results;
 mod rules;
 mod run;
+mod screen;
 #[cfg(feature = "server")]
 mod serve;
 mod session;

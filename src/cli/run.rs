@@ -11,6 +11,7 @@ use super::flags::RunArgs;
 use super::keeping::{HURRY, Keeping};
 use super::log::LogArgs;
 use super::looking::Looking;
+use super::screen::Screen;
 use super::session::Session;
 use super::signals::Signals;
 use super::watch::{self, Watch};
@@ -50,6 +51,8 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let events = Sightings::default();
     let mut keeping = Keeping::open(&args.keeping, args.common.out.as_deref(), &plan, events.clone())?;
     let session = Session::open(&plan, &signals)?;
+    let view = log.shows_view().then(|| Screen::open(log.colours(&std::io::stderr()), signals.told())).flatten();
+    let watch = watch.on(view);
     keeping.begin(frame(&session.plan, &identity, &session));
     tracing::info!("run {} begins, seed {}", identity.run_id, plan.seed);
     let sightings = Sightings::default();

@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::exit::Exit;
+use super::screen;
 use crate::engine::Stop;
 
 /// Listens for SIGINT, SIGTERM and SIGHUP from its making on.
@@ -47,6 +48,7 @@ impl Signals {
                         _ = too_long.recv() => continue,
                     };
                     if tell.send_replace(Some(exit)).is_some() {
+                        screen::leave();
                         std::process::exit(i32::from(exit as u8));
                     }
                     stop.lock().unwrap_or_else(PoisonError::into_inner).now();
@@ -74,6 +76,12 @@ impl Signals {
             Ok(Some(exit)) => exit,
             _ => std::future::pending().await,
         }
+    }
+
+    /// Says on any thread whether there was one.
+    pub(super) fn told(&self) -> impl Fn() -> bool + Send + 'static {
+        let seen = self.seen.clone();
+        move || seen.borrow().is_some()
     }
 
     /// The first signal, if there was one: a second ends the program.

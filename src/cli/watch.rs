@@ -1,4 +1,4 @@
-//! A run as it goes on: published at /metrics, and one line on a terminal.
+//! A run as it goes on: published at /metrics, and on a terminal as a view of all of it or as one line.
 
 use std::io::Write;
 use std::time::Duration;
@@ -6,12 +6,14 @@ use std::time::Duration;
 use anyhow::anyhow;
 
 use super::exit::Failure;
+use super::screen::{self, Screen};
 use crate::export::{Exporter, Identity, RunState, Snapshot};
 use crate::measure::{Bounds, Summary};
 use crate::plan::Plan;
 use crate::report::progress::{self, Goal};
+use crate::report::view::Model;
 use crate::time::{Moment, Rate};
-use crate::verdict::{self, Resolved, Subject, Terms};
+use crate::verdict::{self, Judgement, Resolved, Subject, Terms};
 use crate::workload::RunIdentity;
 
 /// Where metrics are served unless it is said otherwise.
@@ -25,6 +27,7 @@ pub(super) struct Watch<'a> {
     objectives: &'a [Resolved],
     exporter: Option<&'a Exporter>,
     progress: bool,
+    screen: Option<Screen>,
 }
 
 /// Binds the metrics port. A taken one is a warning where nobody asked for it.
@@ -61,12 +64,21 @@ impl<'a> Watch<'a> {
         exporter: Option<&'a Exporter>,
         progress: bool,
     ) -> Self {
-        Self { plan, objectives, exporter, progress }
+        Self { plan, objectives, exporter, progress, screen: None }
+    }
+
+    /// Shows it in a view of the whole terminal, where there is one, and then in no line.
+    pub(super) fn on(self, screen: Option<Screen>) -> Self {
+        Self { progress: self.progress && screen.is_none(), screen, ..self }
     }
 
     /// Shows how the run stands.
     pub(super) fn show(&self, summary: &Summary, now: Moment) {
-        self.publish(summary, now, state(summary, now));
+        let judgement = self.judge(summary, false);
+        self.publish(summary, now, state(summary, now), &judgement);
+        if let Some(screen) = &self.screen {
+            screen.show(Model::of(self.plan, summary, &judgement, now));
+        }
         tracing::debug!(at = ?now.since(Moment::ZERO), accounts = ?summary.accounting(), levels = ?summary.gauges);
         if self.progress {
             let total = self.plan.flows.iter().map(|flow| flow.total).sum();
@@ -89,20 +101,31 @@ impl<'a> Watch<'a> {
         if self.progress {
             drop(write!(std::io::stderr(), "\r\x1b[K"));
         }
-        self.publish(summary, summary.until, RunState::Ended);
+        if self.screen.is_some() {
+            screen::leave();
+        }
+        self.publish(summary, summary.until, RunState::Ended, &self.judge(summary, true));
     }
 
-    fn publish(&self, summary: &Summary, now: Moment, state: RunState) {
+    /// How the run stands, where anybody wants to know.
+    fn judge(&self, summary: &Summary, ended: bool) -> Judgement {
+        if self.exporter.is_none() && self.screen.is_none() {
+            return Judgement::default();
+        }
+        let mut judgement = verdict::judge(summary, self.objectives, &Terms::of(self.plan.judging).at_a_glance());
+        if !ended {
+            // There may be none yet: that is nobody's fault.
+            judgement.doubts.retain(|doubt| doubt.subject != Subject::NoSamples);
+        }
+        judgement
+    }
+
+    fn publish(&self, summary: &Summary, now: Moment, state: RunState, judgement: &Judgement) {
         if let Some(exporter) = &self.exporter {
             let ended = state == RunState::Ended;
             let rate = |flow: &crate::plan::Flow| if ended { Rate::ZERO } else { flow.load.rate_at(now) };
             let intended: Vec<Rate> = self.plan.flows.iter().map(rate).collect();
-            let mut judgement = verdict::judge(summary, self.objectives, &Terms::of(self.plan.judging).at_a_glance());
-            if !ended {
-                // There may be none yet: that is nobody's fault.
-                judgement.doubts.retain(|doubt| doubt.subject != Subject::NoSamples);
-            }
-            exporter.publish(&Snapshot { now, state, summary, intended: &intended, judgement: &judgement });
+            exporter.publish(&Snapshot { now, state, summary, intended: &intended, judgement });
         }
     }
 }

@@ -77,20 +77,22 @@ pub struct FailureKind {
 
 /// The rows of a run whose measured phase is `measured`.
 pub(super) fn rows(saved: &SavedRun, measured: &Tally) -> Vec<FailureRow> {
+    let row = |(end, count)| {
+        let share = count as f64 / measured.ended() as f64;
+        FailureRow { end, count, share, kinds: kinds(saved, end) }
+    };
+    ends(measured).into_iter().map(row).collect()
+}
+
+/// In which bad ways arrivals ended, and how many, most frequent first.
+pub(super) fn ends(measured: &Tally) -> Vec<(End, u64)> {
     let failed = measured.outcomes.occurred().filter(|(outcome, _)| *outcome != Outcome::Ok);
     let failed = failed.map(|(outcome, count)| (End::Failed(outcome), count));
     let unsent = [(End::Dropped, measured.dropped), (End::Abandoned, measured.abandoned)];
-    let mut rows: Vec<FailureRow> = failed
-        .chain(unsent)
-        .filter(|(_, count)| *count > 0)
-        .map(|(end, count)| {
-            let share = count as f64 / measured.ended() as f64;
-            FailureRow { end, count, share, kinds: kinds(saved, end) }
-        })
-        .collect();
+    let mut ends: Vec<(End, u64)> = failed.chain(unsent).filter(|(_, count)| *count > 0).collect();
     // Stable: where counts are equal the order is that of the outcomes.
-    rows.sort_by_key(|row| std::cmp::Reverse(row.count));
-    rows
+    ends.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    ends
 }
 
 fn kinds(saved: &SavedRun, end: End) -> Vec<FailureKind> {

@@ -2,7 +2,7 @@
 //!
 //! A [`Report`] holds every figure that a reader is shown, computed once, so that all formats say the same. A [`Format`]
 //! writes one; to add a format is to add a file with one implementation here, and a row to the contract test. What
-//! outlives the process is a [`SavedRun`]; what is shown while the run goes on is a [`progress::line`].
+//! outlives the process is a [`SavedRun`]; what is shown while the run goes on is a [`progress::line`] or a [`view::Model`].
 
 mod assessment;
 mod capacity;
@@ -33,6 +33,7 @@ pub mod progress;
 mod saved;
 mod slowest;
 mod text;
+pub mod view;
 mod words;
 
 use std::fmt;

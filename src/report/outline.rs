@@ -167,7 +167,7 @@ fn failures(report: &Report<'_>) -> Vec<Block> {
     (grid.figures[3], grid.figures[4]) = (false, false);
     for row in &report.failures {
         let outcome = row.end.to_string();
-        grid.row([outcome, count(row.count), percent(row.share), words::fault(row), String::new()]);
+        grid.row([outcome, count(row.count), percent(row.share), words::fault(row.end), String::new()]);
         for kind in row.kinds.iter().take(MOST_KINDS) {
             grid.row([String::new(), count(kind.count), String::new(), String::new(), said(kind, report)]);
         }

@@ -24,19 +24,26 @@ pub struct Goal {
     pub total: Option<u64>,
 }
 
+impl Goal {
+    /// How far a run is that has lasted `elapsed` and has `scheduled` so many arrivals.
+    pub(super) fn reached(self, elapsed: Duration, scheduled: u64) -> String {
+        match (self.duration, self.total) {
+            (Some(duration), _) => format!("{} of {}", humane_duration(elapsed), humane_duration(duration)),
+            (None, Some(total)) => {
+                format!("{}  {} of {} arrivals", humane_duration(elapsed), count(scheduled), count(total))
+            }
+            (None, None) => humane_duration(elapsed),
+        }
+    }
+}
+
 /// The run so far in at most `width` columns: the time, what came of what was due in the last seconds, and the levels of
 /// the moment. What finds no room is left out, from the end on.
 pub fn line(summary: &Summary, now: Moment, goal: Goal, width: usize) -> String {
     let total = summary.tally(Scope::Total, None);
     let scheduled = summary.accounting().scheduled;
     let elapsed = now.since(Moment::ZERO);
-    let mut parts = vec![match (goal.duration, goal.total) {
-        (Some(duration), _) => format!("{} of {}", humane_duration(elapsed), humane_duration(duration)),
-        (None, Some(total)) => {
-            format!("{}  {} of {} arrivals", humane_duration(elapsed), count(scheduled), count(total))
-        }
-        (None, None) => humane_duration(elapsed),
-    }];
+    let mut parts = vec![goal.reached(elapsed, scheduled)];
     if let Some(recent) = Recent::of(&total.timeline, now) {
         parts.push(format!("{} due  {} ok", rate(recent.intended), rate(recent.ok)));
         parts.extend(recent.p95.map(|p95| format!("p95 {}", quantile(p95))));
@@ -74,18 +81,19 @@ fn fitting(parts: &[String], width: usize) -> String {
 }
 
 /// The last few seconds.
-struct Recent {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Recent {
     /// Arrivals per second that were due.
-    intended: f64,
+    pub(super) intended: f64,
     /// Arrivals per second that were answered ok.
-    ok: f64,
+    pub(super) ok: f64,
     /// The p95 of what came to an end.
-    p95: Option<Quantile>,
+    pub(super) p95: Option<Quantile>,
 }
 
 impl Recent {
     /// The cells that ended in the last seconds before `now`; `None` where none has ended yet.
-    fn of(timeline: &crate::measure::Timeline, now: Moment) -> Option<Self> {
+    pub(super) fn of(timeline: &crate::measure::Timeline, now: Moment) -> Option<Self> {
         let width = timeline.width();
         let ended = |cell: &&Cell| timeline.start_of(cell).after(width) <= now;
         let recent = |cell: &&Cell| now.since(timeline.start_of(cell)) < RECENT.max(width) + width;
@@ -104,7 +112,7 @@ impl Recent {
 }
 
 /// By nearest rank over complete replies and then those without.
-fn p95(cells: &[&Cell]) -> Option<Quantile> {
+pub(super) fn p95(cells: &[&Cell]) -> Option<Quantile> {
     let mut replies = Sparse::default();
     for cell in cells {
         replies.merge(&cell.response);

@@ -3,7 +3,7 @@
 //! Names and words of a server are in them as they came: each format makes them harmless in its own way.
 
 use super::humane::{bytes, clean, clip, count, counted, percent, quantile, rate};
-use super::{End, Ending, FailureRow, Overall, Report, SavedRun};
+use super::{End, Ending, Overall, Report, SavedRun};
 use crate::measure::{Accounting, Quantile, Resource, Violations, Window};
 use crate::plan::Flow;
 use crate::time::{Moment, humane_duration};
@@ -252,8 +252,8 @@ pub(super) fn no_reply(report: &Report<'_>) -> Option<String> {
 }
 
 /// Whose fault it is that arrivals ended so.
-pub(super) fn fault(row: &FailureRow) -> String {
-    match (row.end, row.end.fault()) {
+pub(super) fn fault(end: End) -> String {
+    match (end, end.fault()) {
         (_, Some(fault)) => fault.to_string(),
         (End::Dropped, None) => "never sent: no room in time".to_owned(),
         (_, None) => "unanswered at the end".to_owned(),

@@ -154,7 +154,7 @@ pub(super) fn failures(report: &Report<'_>, page: &mut Page<'_>) -> fmt::Result 
     }
     let mut table = Table::new(2, &["outcome", "count", "share", "whose fault"]).left(&[3]);
     for row in &report.failures {
-        table.row(&[row.end.to_string(), count(row.count), percent(row.share), words::fault(row)]);
+        table.row(&[row.end.to_string(), count(row.count), percent(row.share), words::fault(row.end)]);
     }
     let lines = table.lines();
     page.heading("ERRORS")?;
