@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 
 use super::exit::Failure;
+use crate::engine::Steering;
 use crate::export::{Exporter, Identity, RunState, Snapshot};
 use crate::measure::{Bounds, Summary};
 use crate::plan::Plan;
@@ -25,6 +26,7 @@ pub(super) struct Watch<'a> {
     objectives: &'a [Resolved],
     exporter: Option<&'a Exporter>,
     progress: bool,
+    steering: Option<Steering>,
 }
 
 /// Binds the metrics port. A taken one is a warning where nobody asked for it.
@@ -61,12 +63,22 @@ impl<'a> Watch<'a> {
         exporter: Option<&'a Exporter>,
         progress: bool,
     ) -> Self {
-        Self { plan, objectives, exporter, progress }
+        Self { plan, objectives, exporter, progress, steering: None }
+    }
+
+    /// The same of a run whose load may be changed.
+    pub(super) fn steered(mut self, steering: Option<Steering>) -> Self {
+        self.steering = steering;
+        self
     }
 
     /// Shows how the run stands.
     pub(super) fn show(&self, summary: &Summary, now: Moment) {
-        self.publish(summary, now, state(summary, now));
+        let state = match state(summary, now) {
+            RunState::Warmup | RunState::Measure if self.is_paused_at(now) => RunState::Paused,
+            other => other,
+        };
+        self.publish(summary, now, state);
         tracing::debug!(at = ?now.since(Moment::ZERO), accounts = ?summary.accounting(), levels = ?summary.gauges);
         if self.progress {
             let total = self.plan.flows.iter().map(|flow| flow.total).sum();
@@ -92,11 +104,22 @@ impl<'a> Watch<'a> {
         self.publish(summary, summary.until, RunState::Ended);
     }
 
+    fn is_paused_at(&self, now: Moment) -> bool {
+        self.steering.as_ref().is_some_and(|steering| steering.is_paused_at(now))
+    }
+
+    /// What each flow intends.
+    fn rates_at(&self, now: Moment) -> Vec<Rate> {
+        match &self.steering {
+            Some(steering) => steering.rates_at(now),
+            None => self.plan.flows.iter().map(|flow| flow.load.rate_at(now)).collect(),
+        }
+    }
+
     fn publish(&self, summary: &Summary, now: Moment, state: RunState) {
         if let Some(exporter) = &self.exporter {
             let ended = state == RunState::Ended;
-            let rate = |flow: &crate::plan::Flow| if ended { Rate::ZERO } else { flow.load.rate_at(now) };
-            let intended: Vec<Rate> = self.plan.flows.iter().map(rate).collect();
+            let intended = if ended { vec![Rate::ZERO; self.plan.flows.len()] } else { self.rates_at(now) };
             let mut judgement = verdict::judge(summary, self.objectives, &Terms::of(self.plan.judging).at_a_glance());
             if !ended {
                 // There may be none yet: that is nobody's fault.
