@@ -10,7 +10,7 @@ use super::{
 };
 use crate::time::Moment;
 
-/// The arrivals of one flow in the order in which they are due. It allocates nothing after it was made.
+/// The arrivals of one flow in the order in which they are due. It allocates nothing after its first arrivals.
 #[derive(Debug)]
 pub struct Arrivals {
     flow: FlowId,
@@ -22,6 +22,14 @@ pub struct Arrivals {
     total: u64,
     sequence: u64,
     last: Moment,
+    /// The points that led to the arrival given last: as long as nobody has sent it, it may be placed anew.
+    drawn: Vec<f64>,
+    /// How many of these were used.
+    used: usize,
+    /// Where they began: how many points came before, and when the last of those is due.
+    before: (u64, Moment),
+    /// Whether the profile ended before the next arrival.
+    ended: bool,
 }
 
 impl Arrivals {
@@ -38,7 +46,56 @@ impl Arrivals {
             total: total.unwrap_or(u64::MAX),
             sequence: 0,
             last: Moment::ZERO,
+            drawn: Vec::new(),
+            used: 0,
+            before: (0, Moment::ZERO),
+            ended: false,
         }
+    }
+
+    /// Goes on under another profile, which must be the same for all that was given before the last arrival: gives that arrival
+    /// again, where it is due now. Shards that adopt the same profile are the parts of the same whole, whenever each does.
+    pub fn adopt(&mut self, profile: &Profile) -> Option<Arrival> {
+        self.profile.clone_from(profile);
+        self.rewind();
+        self.place()
+    }
+
+    /// Until when another profile may bring more arrivals: never where their number is reached.
+    pub fn open_until(&self) -> Moment {
+        if self.sequence >= self.total { Moment::ZERO } else { Moment::ZERO.after(self.profile.duration()) }
+    }
+
+    fn rewind(&mut self) {
+        (self.sequence, self.last) = self.before;
+        (self.leg, self.used) = (0, 0);
+    }
+
+    fn point(&mut self) -> f64 {
+        if self.used == self.drawn.len() {
+            self.drawn.push(self.points.next());
+        }
+        self.used += 1;
+        self.drawn[self.used - 1]
+    }
+
+    /// The next arrival of this shard.
+    fn place(&mut self) -> Option<Arrival> {
+        self.ended = true;
+        while self.sequence < self.total {
+            let sequence = self.sequence;
+            let point = self.point();
+            let due = self.profile.moment_from(&mut self.leg, point)?;
+            // On a ramp, two points closer than a nanosecond may be rounded into the wrong order. Placing the arrivals of
+            // other shards as well keeps the shards exactly the parts of the whole.
+            self.last = self.last.max(due);
+            self.sequence += 1;
+            if self.shard.takes(sequence) {
+                self.ended = false;
+                return Some(Arrival { flow: self.flow, sequence, intended: self.last });
+            }
+        }
+        None
     }
 }
 
@@ -46,18 +103,15 @@ impl Iterator for Arrivals {
     type Item = Arrival;
 
     fn next(&mut self) -> Option<Arrival> {
-        while self.sequence < self.total {
-            let sequence = self.sequence;
-            let due = self.profile.moment_from(&mut self.leg, self.points.next())?;
-            // On a ramp, two points closer than a nanosecond may be rounded into the wrong order. Placing the arrivals of
-            // other shards as well keeps the shards exactly the parts of the whole.
-            self.last = self.last.max(due);
-            self.sequence += 1;
-            if self.shard.takes(sequence) {
-                return Some(Arrival { flow: self.flow, sequence, intended: self.last });
-            }
+        if self.ended {
+            self.rewind();
+        } else {
+            // What an earlier profile did not reach comes first.
+            self.drawn.drain(..self.used);
+            self.used = 0;
+            self.before = (self.sequence, self.last);
         }
-        None
+        self.place()
     }
 }
 

@@ -127,6 +127,75 @@ proptest! {
     }
 }
 
+/// A profile that somebody changes: at each moment it goes on at another rate, pauses, or goes on as it was to.
+fn changed(profile: &Profile, changes: &[(f64, f64)]) -> Vec<(Moment, Profile)> {
+    let mut present = profile.clone();
+    let steps = changes.iter().map(|(share, rate)| {
+        let at = Moment::ZERO.after(profile.duration().mul_f64(*share));
+        let flat = |rate| Profile::flat(Rate::per_second(rate).unwrap(), profile.duration());
+        let rest = if *rate < 0.0 { profile.clone() } else { flat(*rate) };
+        present = present.spliced(at, &rest);
+        (at, present.clone())
+    });
+    steps.collect()
+}
+
+/// What a lane sends that adopts each profile at some time before its moment: as early as `notice` allows.
+fn adopting(mut arrivals: Arrivals, steps: &[(Moment, Profile)], notice: impl Fn(usize) -> Duration) -> Vec<Arrival> {
+    let (mut sent, mut next, mut adopted) = (Vec::new(), arrivals.next(), 0);
+    loop {
+        // The next thing that happens is an arrival or news of a change.
+        let news = steps.get(adopted).map(|(at, _)| at.as_nanos().saturating_sub(notice(adopted).as_nanos() as u64));
+        match (next, news) {
+            (Some(arrival), news) if news.is_none_or(|news| arrival.intended.as_nanos() < news) => {
+                sent.push(arrival);
+                next = arrivals.next();
+            }
+            (_, Some(_)) => {
+                next = arrivals.adopt(&steps[adopted].1);
+                adopted += 1;
+            }
+            (None, None) => return sent,
+            (Some(_), None) => unreachable!("the first arm takes it"),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn shards_that_adopt_changes_each_in_its_own_time_are_the_whole_that_knew_them_all_along(
+        kind in 0..3_usize,
+        which in 0..9_usize,
+        seed in any::<u64>(),
+        count in 1..6_u32,
+        total in prop::option::of(0..3_000_u64),
+        changes in prop::collection::vec((0.0..1.0_f64, prop_oneof![Just(-1.0), Just(0.0), 1.0..900.0_f64]), 0..6),
+        notices in prop::collection::vec(0..100_u64, 36),
+    ) {
+        let (process, profile) = (processes()[kind], &profiles()[which]);
+        let mut changes = changes;
+        changes.sort_by(|a, b| a.0.total_cmp(&b.0));
+        // The same share of every run: what is 1/s in a run of hours is 900/s in one of seconds.
+        let pace = profile.expected() / profile.duration().as_secs_f64() / 300.0;
+        changes.iter_mut().for_each(|(_, rate)| *rate *= pace);
+        let steps = changed(profile, &changes);
+        let last = steps.last().map_or(profile, |(_, last)| last);
+        let count = NonZeroU32::new(count).unwrap();
+        let part = |index| {
+            let shard = Shard { index, count };
+            let arrivals = Arrivals::new(FlowId(1), process, profile, seed, shard, total);
+            let notice = |step: usize| Duration::from_millis(notices[index as usize * 6 + step]);
+            adopting(arrivals, &steps, notice)
+        };
+        let mut parts: Vec<Arrival> = (0..count.get()).flat_map(part).collect();
+        parts.sort_by_key(|arrival| arrival.sequence);
+        let whole: Vec<Arrival> = Arrivals::new(FlowId(1), process, last, seed, Shard::WHOLE, total).collect();
+        prop_assert!(whole.is_sorted_by_key(|arrival| arrival.intended));
+        prop_assert_eq!(parts, whole);
+    }
+}
+
 #[test]
 fn the_seed_decides_the_schedule_and_only_poisson_has_more_than_one() {
     for_each_schedule(|name, process, profile, seed| {

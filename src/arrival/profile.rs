@@ -130,6 +130,41 @@ impl Profile {
         Self { legs: legs.collect() }
     }
 
+    /// The same profile, which ends at `at` where it would go on.
+    #[must_use]
+    pub fn until(&self, at: Moment) -> Self {
+        let legs = self.legs.iter().filter(|leg| leg.begins < at).map(|leg| {
+            if leg.ends <= at {
+                return *leg;
+            }
+            // The slope stays as it is, to the last bit: before `at` each point falls due at the moment at which it did.
+            let to = Rate::per_second(leg.rate_at(at)).unwrap_or(Rate::ZERO);
+            let segment = Segment { duration: at.since(leg.begins), from: leg.segment.from, to };
+            Leg { segment, ends: at, points_after: leg.points_before + segment.expected(), ..*leg }
+        });
+        Self { legs: legs.collect() }
+    }
+
+    /// This profile until `at`, and what `rest` intends from there on; this profile alone where it has ended by then. Before `at`
+    /// every point falls due at exactly the moment at which it did.
+    #[must_use]
+    pub fn spliced(&self, at: Moment, rest: &Self) -> Self {
+        if Moment::ZERO.after(self.duration()) <= at {
+            return self.clone();
+        }
+        let mut legs = self.until(at).legs;
+        let mut points_before = legs.last().map_or(0.0, |leg| leg.points_after);
+        for leg in rest.legs.iter().filter(|leg| leg.ends > at) {
+            let begins = leg.begins.max(at);
+            let from = Rate::per_second(leg.rate_at(begins)).unwrap_or(Rate::ZERO);
+            let segment = Segment { duration: leg.ends.since(begins), from, to: leg.segment.to };
+            let points_after = points_before + segment.expected();
+            legs.push(Leg { segment, begins, points_before, points_after, ..*leg });
+            points_before = points_after;
+        }
+        Self { legs }
+    }
+
     /// Whether it is as long as can be, so that something else has to end the run.
     pub fn is_endless(&self) -> bool {
         self.duration() >= CENTURY
@@ -264,6 +299,28 @@ mod tests {
         // After a year of 1000/s.
         let due = endless.moment_of(31_536_000_000.5).unwrap().as_nanos();
         assert!(due.abs_diff(31_536_000_000_500_000) < 10, "{due}");
+    }
+
+    #[test]
+    fn a_spliced_profile_keeps_what_was_and_goes_on_otherwise() {
+        let ramp = profile("ramp from 0/s to 100/s over 10s, 100/s for 10s");
+        let slower = ramp.spliced(at(5.0), &Profile::flat(rate(10.0), ramp.duration()));
+        assert_eq!((slower.expected(), slower.duration()), (125.0 + 150.0, Duration::from_secs(20)));
+        assert_eq!([slower.moment_of(124.0), slower.moment_of(126.0)], [ramp.moment_of(124.0), Some(at(5.1))]);
+        let paused = ramp.spliced(at(15.0), &Profile::flat(Rate::ZERO, ramp.duration()));
+        assert_eq!((paused.expected(), paused.moment_of(1000.0)), (1000.0, None));
+        let resumed = paused.spliced(at(18.0), &ramp);
+        assert_eq!((resumed.expected(), resumed.moment_of(1000.0)), (1200.0, Some(at(18.0))));
+        assert_eq!(resumed.rate_at(at(16.0)), Rate::ZERO);
+        let stopped = resumed.until(at(19.0));
+        assert_eq!((stopped.expected(), stopped.duration()), (1100.0, Duration::from_secs(19)));
+        assert_eq!(ramp.spliced(at(20.0), &paused), ramp);
+        // A change in the midst of a ramp leaves the ramp going on from where it is.
+        assert_eq!(paused.spliced(Moment::ZERO, &ramp).expected(), ramp.expected());
+        assert_eq!(
+            Profile::flat(rate(10.0), Duration::from_secs(20)).spliced(at(5.0), &ramp).expected(),
+            50.0 + 375.0 + 1000.0
+        );
     }
 
     #[test]

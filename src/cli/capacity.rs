@@ -205,7 +205,7 @@ impl Hunt<'_> {
         let side_calls = if is_first { self.session.pool.side_calls.clone() } else { Vec::new() };
         let (sightings, events) = (Sightings::default(), Sightings::default());
         let (stop, warmup) = (self.signals.next_stop(), plan.latest_warmup().into());
-        let setup = Setup { identity, bounds, side_calls, sightings, events, stop, warmup };
+        let setup = Setup { identity, bounds, side_calls, sightings, events, stop, steering: None, warmup };
         let mut looking = Looking::new(plan, &objectives);
         let ended = run::drive(plan, &setup, &self.session, &watch, &mut looking, &mut Keeping::default())?;
         watch.end(&ended.summary);

@@ -11,6 +11,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::connection::ConnectionArgs;
+use super::control::ControlArgs;
 use super::environment;
 use super::exit::Failure;
 use super::eyes::{Place, parse_metrics_url};
@@ -37,6 +38,8 @@ pub(super) struct RunArgs {
     early_end: EarlyEndArgs,
     #[command(flatten)]
     pub(super) keeping: KeepingArgs,
+    #[command(flatten)]
+    pub(super) control: ControlArgs,
     /// Look each second at what this process of this machine uses: the target's CPU, memory, descriptors, threads.
     #[arg(long, value_name = "PID", conflicts_with = "server_metrics", help_heading = "Results")]
     server_pid: Option<u32>,

@@ -63,11 +63,15 @@ impl<'a> Looking<'a> {
         let (stopped, decided) = looks.look(number, summary, now, self.objectives);
         tracing::debug!("look {number} at {:?} found {decided:?}", now.since(Moment::ZERO));
         let run = &self.plan.run;
+        let by_hand = summary.events.kept().iter().any(|event| event.kind.is_by_hand());
         let why = match decided.missed.first() {
             Some(place) if run.abort_on_fail => {
                 format!("{} is surely missed (--abort-on-fail)", self.objectives[*place].objective)
             }
-            _ if run.until_decided && decided.all => "each objective is decided (--until-decided)".to_owned(),
+            // What was seen so far is all there is only where the load is even.
+            _ if run.until_decided && decided.all && !by_hand => {
+                "each objective is decided (--until-decided)".to_owned()
+            }
             _ => return None,
         };
         looks.stopped = Some(stopped);

@@ -5,6 +5,8 @@ mod clerk;
 mod compare;
 mod conformance;
 mod connection;
+mod control;
+mod ctl;
 #[cfg(feature = "server")]
 mod demo;
 mod environment;
@@ -61,6 +63,8 @@ enum Command {
     Init(Box<init::InitArgs>),
     /// Find the highest rate that keeps the objectives, and hold it to confirm it.
     Capacity(Box<capacity::CapacityArgs>),
+    /// Change the load of a run that goes on with --control, pause, resume or end it.
+    Ctl(ctl::CtlArgs),
     /// The same against the bundled payments server, started for the occasion.
     #[cfg(feature = "server")]
     Demo(demo::DemoArgs),
@@ -102,6 +106,7 @@ pub fn main() -> Exit {
         Command::Run(args) => run::run(&args, &cli.log),
         Command::Init(args) => init::init(&args),
         Command::Capacity(args) => capacity::capacity(&args, &cli.log),
+        Command::Ctl(args) => ctl::ctl(&args),
         #[cfg(feature = "server")]
         Command::Demo(args) => demo::demo(&args, &cli.log),
         #[cfg(feature = "server")]

@@ -5,6 +5,7 @@ use std::thread;
 
 use anyhow::{Context, anyhow};
 
+use super::control::Control;
 use super::exit::{Exit, Failure};
 use super::eyes::Eyes;
 use super::flags::RunArgs;
@@ -17,7 +18,7 @@ use super::signals::Signals;
 use super::watch::{self, Watch};
 use super::{files, forecast, limits, results};
 use crate::driver::{Limits, McpDriver};
-use crate::engine::{self, Ended, Setup, Sightings, Stop};
+use crate::engine::{self, Ended, Setup, Sightings, Steering, Stop};
 use crate::export;
 use crate::measure::{Event, EventKind, Summary};
 use crate::plan::{Plan, Warmup};
@@ -47,8 +48,11 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let identity = fresh_identity();
     let bounds = export::bounds(&plan.objectives);
     let exporter = watch::export(args.common.metrics.as_deref(), || watch::identity_of(&plan, &identity, &bounds))?;
-    let watch = Watch::of(&plan, &objectives, exporter.as_ref(), log.shows_progress());
     let events = Sightings::default();
+    let steering = Steering::new(&plan);
+    let control = Control::open(&args.control, &identity.run_id, &steering, events.clone())?;
+    let steering = control.is_some().then_some(steering);
+    let watch = Watch::of(&plan, &objectives, exporter.as_ref(), log.shows_progress()).steered(steering.clone());
     let mut keeping = Keeping::open(&args.keeping, args.common.out.as_deref(), &plan, events.clone())?;
     let session = Session::open(&plan, &signals)?;
     let view = log.shows_view().then(|| Screen::open(log.colours(&std::io::stderr()), signals.told())).flatten();
@@ -65,10 +69,12 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
         sightings,
         events,
         stop,
+        steering,
         warmup: plan.latest_warmup().into(),
     };
     let mut looking = Looking::new(&plan, &objectives);
     let ended = drive(&session.plan, &setup, &session, &watch, &mut looking, &mut keeping);
+    drop(control);
     let closing = session.close(&signals);
     let mut ended = ended?;
     for call in &closing {
@@ -163,6 +169,7 @@ pub(super) fn saved_run(
     let ending = match signals.first() {
         _ if lost > 0 => Ending::LostLanes { lost, of: plan.run.lanes.get() },
         Some(exit) => Ending::Signal(signal_name(exit).to_owned()),
+        None if rule.is_none() && ended.summary.events.of(EventKind::StopAsked).next().is_some() => Ending::Asked,
         None => rule.map_or(Ending::Completed, Ending::Rule),
     };
     SavedRun { ending, looks, summary: ended.summary, ..frame(plan, identity, session) }

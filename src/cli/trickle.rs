@@ -78,6 +78,7 @@ impl Trickle {
         let plan = Plan { seed: seed_of(!self.plan.seed, number), ..self.plan.clone() };
         let began = self.clock.now();
         let setup = Setup {
+            steering: None,
             identity: run::fresh_identity(),
             bounds: Bounds::default(),
             side_calls: Vec::new(),

@@ -7,6 +7,7 @@ use anyhow::anyhow;
 
 use super::exit::Failure;
 use super::screen::{self, Screen};
+use crate::engine::Steering;
 use crate::export::{Exporter, Identity, RunState, Snapshot};
 use crate::measure::{Bounds, Summary};
 use crate::plan::Plan;
@@ -28,6 +29,7 @@ pub(super) struct Watch<'a> {
     exporter: Option<&'a Exporter>,
     progress: bool,
     screen: Option<Screen>,
+    steering: Option<Steering>,
 }
 
 /// Binds the metrics port. A taken one is a warning where nobody asked for it.
@@ -64,7 +66,7 @@ impl<'a> Watch<'a> {
         exporter: Option<&'a Exporter>,
         progress: bool,
     ) -> Self {
-        Self { plan, objectives, exporter, progress, screen: None }
+        Self { plan, objectives, exporter, progress, screen: None, steering: None }
     }
 
     /// Shows it in a view of the whole terminal, where there is one, and then in no line.
@@ -72,10 +74,20 @@ impl<'a> Watch<'a> {
         Self { progress: self.progress && screen.is_none(), screen, ..self }
     }
 
+    /// The same of a run whose load may be changed.
+    pub(super) fn steered(mut self, steering: Option<Steering>) -> Self {
+        self.steering = steering;
+        self
+    }
+
     /// Shows how the run stands.
     pub(super) fn show(&self, summary: &Summary, now: Moment) {
+        let state = match state(summary, now) {
+            RunState::Warmup | RunState::Measure if self.is_paused_at(now) => RunState::Paused,
+            other => other,
+        };
         let judgement = self.judge(summary, false);
-        self.publish(summary, now, state(summary, now), &judgement);
+        self.publish(summary, now, state, &judgement);
         if let Some(screen) = &self.screen {
             screen.show(Model::of(self.plan, summary, &judgement, now));
         }
@@ -120,11 +132,22 @@ impl<'a> Watch<'a> {
         judgement
     }
 
+    fn is_paused_at(&self, now: Moment) -> bool {
+        self.steering.as_ref().is_some_and(|steering| steering.is_paused_at(now))
+    }
+
+    /// What each flow intends.
+    fn rates_at(&self, now: Moment) -> Vec<Rate> {
+        match &self.steering {
+            Some(steering) => steering.rates_at(now),
+            None => self.plan.flows.iter().map(|flow| flow.load.rate_at(now)).collect(),
+        }
+    }
+
     fn publish(&self, summary: &Summary, now: Moment, state: RunState, judgement: &Judgement) {
         if let Some(exporter) = &self.exporter {
             let ended = state == RunState::Ended;
-            let rate = |flow: &crate::plan::Flow| if ended { Rate::ZERO } else { flow.load.rate_at(now) };
-            let intended: Vec<Rate> = self.plan.flows.iter().map(rate).collect();
+            let intended = if ended { vec![Rate::ZERO; self.plan.flows.len()] } else { self.rates_at(now) };
             exporter.publish(&Snapshot { now, state, summary, intended: &intended, judgement });
         }
     }

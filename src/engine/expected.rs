@@ -1,5 +1,6 @@
 //! How many arrivals the plan intends, second by second: what the summary's rates are held against.
 
+use crate::arrival::Profile;
 use crate::measure::{Summary, WarmupEnd};
 use crate::plan::{Flow, Plan};
 use crate::time::Moment;
@@ -23,15 +24,21 @@ struct Intended {
 impl Expected {
     pub(super) fn new(plan: &Plan, warmup: WarmupEnd) -> Self {
         let flows = plan.flows.iter().map(|flow| {
-            let by_load = Moment::ZERO.after(flow.load.duration());
-            let by_total = flow.total.and_then(|total| flow.load.moment_of(total as f64));
             let weights: f64 = flow.mix.iter().map(|(_, weight)| weight).sum();
             let place = |name: &str| plan.operations.iter().position(|o| o.name == name);
             let share = |(name, weight): &(String, f64)| Some((place(name)? as u16, weight / weights));
             let shares = flow.mix.iter().filter_map(share).collect();
-            Intended { flow: flow.clone(), end: by_total.unwrap_or(by_load).min(by_load), shares }
+            Intended { end: end_of(&flow.load, flow.total), flow: flow.clone(), shares }
         });
         Self { flows: flows.collect(), warmup, filled: Moment::ZERO }
+    }
+
+    /// Goes on under other profiles, one for each flow. What was filled in must be the same under them.
+    pub(super) fn adopt(&mut self, loads: &[Profile]) {
+        for (intended, load) in self.flows.iter_mut().zip(loads) {
+            intended.flow.load.clone_from(load);
+            intended.end = end_of(load, intended.flow.total);
+        }
     }
 
     /// When each flow's schedule ends.
@@ -67,6 +74,12 @@ impl Expected {
             self.filled = end;
         }
     }
+}
+
+/// At the end of the load, or where the counted number of arrivals is expected to be reached.
+pub(super) fn end_of(load: &Profile, total: Option<u64>) -> Moment {
+    let by_load = Moment::ZERO.after(load.duration());
+    total.and_then(|total| load.moment_of(total as f64)).unwrap_or(by_load).min(by_load)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::clock::MonotonicClock;
 use super::desk::Desk;
 use super::pace::{EXACT_UP_TO, QUANTUM, Timer};
 use super::schedule::Schedule;
+use super::steering::{Ear, LOOK_AHEAD, Loads};
 use super::{Haste, LaneEnd};
 use crate::driver::Driver;
 use crate::plan::{Pacing, Plan};
@@ -35,6 +36,10 @@ pub(super) struct Lane<'a, D: Driver + 'static> {
     pub(super) plan: &'a Plan,
     pub(super) clock: MonotonicClock,
     pub(super) schedule: Schedule,
+    /// What the schedule follows.
+    pub(super) loads: Loads,
+    /// Where it hears that this has changed.
+    pub(super) ear: Ear,
     /// Arrivals that the schedule gave out so far.
     pub(super) due: u64,
     pub(super) desk: Rc<Desk<D>>,
@@ -81,10 +86,11 @@ impl<D: Driver + 'static> Lane<'_, D> {
         loop {
             let all_taken = self.dispatch();
             self.desk.fill_room();
-            if self.schedule.peek().is_none() && self.desk.is_idle() {
+            let now = self.clock.now();
+            let is_over = self.schedule.peek().is_none() && !self.may_go_on(now);
+            if is_over && self.desk.is_idle() {
                 return Ok(self.cut);
             }
-            let now = self.clock.now();
             if self.cut.is_some_and(|cut| now >= self.given_up(cut)) {
                 self.turn_away(now);
                 return Ok(self.cut);
@@ -108,18 +114,25 @@ impl<D: Driver + 'static> Lane<'_, D> {
                 },
                 waited = timer.until(wake) => waited?,
                 _ = anchor.tick() => {}
-                () = desk.idle(), if self.schedule.peek().is_none() => {}
+                () = self.ear.news() => self.adopt(),
+                () = desk.idle(), if is_over => {}
             }
         }
     }
 
     /// Takes what is due, at most a slice of it; says whether that was all.
     fn dispatch(&mut self) -> bool {
+        // Whatever is changed after this look is so later than the slice's end.
+        let horizon = self.clock.now().after(LOOK_AHEAD);
+        self.adopt();
         for _ in 0..SLICE {
             let now = self.clock.now();
             if self.schedule.peek().is_none_or(|next| next.intended > now) {
                 self.desk.drop_expired(now);
                 return true;
+            }
+            if self.ear.is_open() && self.schedule.peek().is_some_and(|next| next.intended > horizon) {
+                return false;
             }
             if let Some(arrival) = self.schedule.next() {
                 self.due += 1;
@@ -127,6 +140,18 @@ impl<D: Driver + 'static> Lane<'_, D> {
             }
         }
         false
+    }
+
+    /// Takes over changes of the load.
+    fn adopt(&mut self) {
+        if self.ear.listen(&mut self.loads) {
+            self.schedule.adopt(self.loads.present());
+        }
+    }
+
+    /// Whether a schedule that has nothing more may have again: somebody may change it until its end.
+    fn may_go_on(&self, now: Moment) -> bool {
+        self.ear.is_open() && self.cut.is_none() && now < self.schedule.open_until()
     }
 
     /// Nothing is due from now on. What was comes to its usual end.
@@ -145,6 +170,9 @@ impl<D: Driver + 'static> Lane<'_, D> {
     fn wake(&self, pulse: &Pulse, now: Moment) -> Moment {
         let next = self.schedule.peek().map_or(Moment::FAR, |next| next.intended);
         let paced = if pulse.economical { next.max(Moment::from_nanos(now.as_nanos() + QUANTUM)) } else { next };
+        // Until then it may have more, and then it is over.
+        let open_until = self.schedule.open_until();
+        let paced = if self.ear.is_open() && open_until > now { paced.min(open_until) } else { paced };
         paced.min(self.desk.next_expiry()).min(pulse.hand_over)
     }
 
@@ -153,10 +181,7 @@ impl<D: Driver + 'static> Lane<'_, D> {
         match self.plan.run.pacing {
             Pacing::Exact => false,
             Pacing::Economical => true,
-            Pacing::Auto => {
-                let rate: f64 = self.plan.flows.iter().map(|flow| flow.load.rate_at(now).get()).sum();
-                rate / f64::from(self.plan.run.lanes.get()) > EXACT_UP_TO
-            }
+            Pacing::Auto => self.loads.rate_at(now) / f64::from(self.plan.run.lanes.get()) > EXACT_UP_TO,
         }
     }
 

@@ -12,6 +12,7 @@ mod host;
 mod lane;
 mod pace;
 mod schedule;
+mod steering;
 #[cfg(test)]
 mod tests;
 mod truth;
@@ -29,6 +30,7 @@ use tokio::sync::watch;
 pub use clock::{MonotonicClock, unix_millis};
 pub use host::{descriptors, local_ports};
 pub use pace::lateness;
+pub use steering::{Act, Change, Course, Refused, Steering};
 
 use crate::arrival::Shard;
 use crate::driver::Driver;
@@ -42,6 +44,7 @@ use expected::Expected;
 use host::HostWatch;
 use lane::{HAND_OVER, Lane};
 use schedule::Schedule;
+use steering::{Ear, Loads};
 
 /// How long lanes have to come up before the first arrival is due.
 const LEAD: Duration = Duration::from_millis(20);
@@ -126,6 +129,8 @@ pub struct Setup {
     pub events: Sightings<Event>,
     /// How the run can be ended early.
     pub stop: Stop,
+    /// How its load can be changed while it goes on, where that is wanted.
+    pub steering: Option<Steering>,
     /// When warm-up ends; whoever watches the run may bring it forward.
     pub warmup: WarmupEnd,
 }
@@ -163,6 +168,7 @@ pub fn run<D: Driver + 'static>(
         traces: traces(plan, setup),
     };
     let clock = MonotonicClock::starting_in(LEAD);
+    setup.steering.iter().for_each(|steering| steering.begin(clock));
     let recorder = || Box::new(Recorder::new(&shape, setup.warmup.clone()));
     let (full, filled) = mpsc::channel();
     let (tell, told) = mpsc::channel();
@@ -188,7 +194,7 @@ pub fn run<D: Driver + 'static>(
         }
         drop((full, tell));
         let host = HostWatch::new(told.iter().flatten());
-        let mut collector = Collector::new(plan, clock, setup.warmup.clone(), returns, host);
+        let mut collector = Collector::new(plan, clock, setup, returns, host);
         setup.side_calls.iter().for_each(|call| collector.summary.note_side_call(call, &setup.bounds));
         collector.collect(&filled, setup, &mut observe);
         let ends = threads.into_iter().map(|thread| match thread.join() {
@@ -227,6 +233,8 @@ fn lane_thread<D: Driver + 'static>(
         plan,
         clock,
         schedule: Schedule::new(plan, Shard { index, count: plan.run.lanes }),
+        loads: Loads::of(plan),
+        ear: Ear::of(setup.steering.as_ref()),
         due: 0,
         desk: Rc::clone(&desk),
         stop: setup.stop.0.subscribe(),
@@ -264,6 +272,8 @@ struct Collector {
     clock: MonotonicClock,
     warmup: WarmupEnd,
     expected: Expected,
+    loads: Loads,
+    ear: Ear,
     gauges: Vec<Gauges>,
     returns: Vec<mpsc::Sender<Box<Recorder>>>,
     host: HostWatch,
@@ -275,16 +285,18 @@ impl Collector {
     fn new(
         plan: &Plan,
         clock: MonotonicClock,
-        warmup: WarmupEnd,
+        setup: &Setup,
         returns: Vec<mpsc::Sender<Box<Recorder>>>,
         host: HostWatch,
     ) -> Self {
         let gauges = vec![Gauges::default(); returns.len()];
+        let warmup = setup.warmup.clone();
+        let (loads, ear) = (Loads::of(plan), Ear::of(setup.steering.as_ref()));
         let expected = Expected::new(plan, warmup.clone());
         let mut summary = Summary::new(warmup.moment());
         summary.ends = expected.ends();
         let (clocks, answers) = Default::default();
-        Self { summary, clock, warmup, expected, gauges, returns, host, clocks, answers }
+        Self { summary, clock, warmup, expected, loads, ear, gauges, returns, host, clocks, answers }
     }
 
     /// Collects until every lane has ended.
@@ -305,6 +317,7 @@ impl Collector {
             let now = self.clock.now();
             if now >= next_look {
                 next_look = now.after(HAND_OVER);
+                self.adopt();
                 self.look_around(setup, now);
                 self.summary.warmup = self.warmup.moment();
                 // Once it was stopped nothing more is due.
@@ -316,6 +329,14 @@ impl Collector {
                     setup.stop.in_order();
                 }
             }
+        }
+    }
+
+    /// Takes over changes of the load. They lie ahead of all that was filled in.
+    fn adopt(&mut self) {
+        if self.ear.listen(&mut self.loads) {
+            self.expected.adopt(self.loads.present());
+            self.summary.ends = self.expected.ends();
         }
     }
 
@@ -353,6 +374,7 @@ impl Collector {
 
     fn end(mut self, lanes: Vec<Result<LaneEnd, String>>, plan: &Plan, setup: &Setup) -> Ended {
         let now = self.clock.now();
+        self.adopt();
         self.look_for_events(setup, now);
         let stopped = lanes.iter().flatten().filter_map(|end| end.stopped).max();
         let until = stopped.unwrap_or(Moment::FAR).min(self.expected.end());
@@ -362,7 +384,9 @@ impl Collector {
         let due = lanes.iter().zip(0..).map(|(end, index)| match end {
             Ok(end) => end.due,
             Err(_) => {
-                Schedule::new(plan, Shard { index, count }).take_while(|next| next.intended <= until).count() as u64
+                let mut schedule = Schedule::new(plan, Shard { index, count });
+                schedule.adopt(self.loads.present());
+                schedule.take_while(|next| next.intended <= until).count() as u64
             }
         });
         self.summary.due = Some(due.sum());

@@ -1,6 +1,6 @@
 //! All flows of one lane in the order in which their arrivals are due.
 
-use crate::arrival::{Arrival, Arrivals, FlowId, Shard};
+use crate::arrival::{Arrival, Arrivals, FlowId, Profile, Shard};
 use crate::plan::Plan;
 use crate::time::Moment;
 
@@ -31,6 +31,18 @@ impl Schedule {
     pub(super) fn peek(&self) -> Option<&Arrival> {
         let next = self.flows.iter().filter_map(|flow| flow.next.as_ref()).min_by_key(|arrival| arrival.intended);
         next.filter(|arrival| arrival.intended <= self.until)
+    }
+
+    /// Goes on under other profiles, one for each flow: what was not taken yet is due when they say.
+    pub(super) fn adopt(&mut self, loads: &[Profile]) {
+        for (flow, load) in self.flows.iter_mut().zip(loads) {
+            flow.next = flow.rest.adopt(load);
+        }
+    }
+
+    /// Until when a change of profiles may bring more arrivals.
+    pub(super) fn open_until(&self) -> Moment {
+        self.flows.iter().map(|flow| flow.rest.open_until()).max().unwrap_or_default().min(self.until)
     }
 
     /// Leaves out everything that is due after `until`.

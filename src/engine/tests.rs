@@ -9,6 +9,7 @@ use super::*;
 use crate::measure::{Accounting, Phase, Scope, SideKind};
 use crate::outcome::Outcome;
 use crate::plan::{Draft, Faults, FlowDraft, Load, Warmup};
+use crate::time::Rate;
 use crate::workload::{Call, Reply, Stamps};
 
 /// What a scripted driver does with every call.
@@ -117,6 +118,7 @@ fn go_until(
 ) -> Ended {
     let identity = RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 };
     let setup = Setup {
+        steering: None,
         identity,
         bounds: Bounds::default(),
         side_calls: Vec::new(),
@@ -212,6 +214,7 @@ fn a_run_that_was_stopped_before_it_began_sends_next_to_nothing() {
     let plan = plan("1000/s for 1h", |_| {});
     let identity = RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 };
     let setup = Setup {
+        steering: None,
         identity,
         bounds: Bounds::default(),
         side_calls: Vec::new(),
@@ -253,6 +256,7 @@ fn a_lane_that_breaks_down_is_told_and_its_arrivals_are_missed() {
     let plan = plan("1000/s for 100ms", |_| {});
     let identity = RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 };
     let setup = Setup {
+        steering: None,
         identity,
         bounds: Bounds::default(),
         side_calls: Vec::new(),
@@ -388,4 +392,49 @@ fn response_times_of_what_a_stalled_lane_sends_late_count_from_when_it_was_due()
     // All that was due within the stall, which was all but the first, was due at least 100 ms before its end.
     assert!(tally.response_time.min().unwrap() >= Duration::from_millis(95), "{:?}", tally.response_time.min());
     assert!(tally.pacing_lag.value_at_quantile(0.5).unwrap() >= Duration::from_millis(95));
+}
+
+#[test]
+fn a_load_that_is_changed_is_the_same_for_one_lane_and_for_three() {
+    for lanes in [1, 3] {
+        let plan = plan("200/s for 1500ms", |draft| draft.lanes = NonZeroU32::new(lanes));
+        let steering = Steering::new(&plan);
+        assert_eq!(steering.change(Act::Pause), Err(Refused::NotYet));
+        let identity = RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 };
+        let setup = Setup {
+            identity,
+            bounds: Bounds::default(),
+            side_calls: Vec::new(),
+            sightings: Sightings::default(),
+            events: Sightings::default(),
+            stop: Stop::new(),
+            steering: Some(steering.clone()),
+            warmup: Moment::ZERO.into(),
+        };
+        let mut changes = Vec::new();
+        let ended = run(
+            &plan,
+            &setup,
+            |_, clock| scripted(Manner::Prompt, clock),
+            |_, _| {
+                if changes.is_empty() {
+                    for act in [Act::Rate(Rate::per_second(777.0).unwrap()), Act::Pause, Act::Resume] {
+                        changes.push(steering.change(act).unwrap());
+                    }
+                }
+                ControlFlow::Continue(())
+            },
+        )
+        .unwrap();
+        assert_eq!(changes.len(), 3);
+        let mut loads = Loads::of(&plan);
+        loads.adopt(&changes);
+        let mut whole = Schedule::new(&plan, Shard::WHOLE);
+        whole.adopt(loads.present());
+        assert_eq!(accounts(&ended).answered, whole.count() as u64, "{lanes} lanes");
+        let expected: f64 = ended.summary.tally(Scope::Total, None).timeline.cells().iter().map(|c| c.expected).sum();
+        assert!((expected - loads.present()[0].expected()).abs() < 1e-6, "{expected}");
+        assert_eq!(ended.summary.until, Moment::from_nanos(1_500_000_000));
+        assert_eq!(steering.change(Act::Stop), Err(Refused::Over));
+    }
 }

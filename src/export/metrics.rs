@@ -33,7 +33,7 @@ pub static METRICS: &[Definition] = &[
         kind: Kind::Gauge,
         unit: "",
         labels: &["state"],
-        help: "1 for how far the run has come (starting, warmup, measure, draining or ended), 0 for the other states.",
+        help: "1 for how far the run has come (starting, warmup, measure, paused, draining or ended), 0 for the other states.",
         read: |view, out| {
             for state in RunState::ALL {
                 out.number(&[state.name()], f64::from(u8::from(state == view.reading.state)));

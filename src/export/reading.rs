@@ -51,6 +51,8 @@ pub enum RunState {
     Warmup,
     /// In the part that is judged.
     Measure,
+    /// Nothing is due, because somebody wanted it so.
+    Paused,
     /// The schedule has ended; replies are still awaited.
     Draining,
     /// All is counted: these are the final values.
@@ -59,7 +61,7 @@ pub enum RunState {
 
 impl RunState {
     /// Every state, in order.
-    pub const ALL: [Self; 5] = [Self::Starting, Self::Warmup, Self::Measure, Self::Draining, Self::Ended];
+    pub const ALL: [Self; 6] = [Self::Starting, Self::Warmup, Self::Measure, Self::Paused, Self::Draining, Self::Ended];
 
     /// The name in metrics.
     pub const fn name(self) -> &'static str {
@@ -67,6 +69,7 @@ impl RunState {
             Self::Starting => "starting",
             Self::Warmup => "warmup",
             Self::Measure => "measure",
+            Self::Paused => "paused",
             Self::Draining => "draining",
             Self::Ended => "ended",
         }
@@ -274,7 +277,7 @@ impl Reading {
         let nothing = Summary::default();
         let (series, side_calls) = (series_of(&nothing, identity), side_calls_of(&nothing, identity));
         let truth = TruthCounts::of(&nothing.truth, identity);
-        let begins = [Some(published), None, None, None, None];
+        let begins = [Some(published), None, None, None, None, None];
         Self { published, begins, series, side_calls, truth, ..Self::default() }
     }
 

@@ -31,6 +31,14 @@ pub enum EventKind {
     LogFailed,
     /// Nobody can read the metrics. No figure.
     MetricsLost,
+    /// The rate was set by hand from here on: to so many arrivals a second.
+    RateSet,
+    /// Nothing was due, because somebody wanted it so. No figure.
+    Paused,
+    /// The schedule went on after a pause. No figure.
+    Resumed,
+    /// Somebody asked the schedule to end here. No figure.
+    StopAsked,
     /// One of a kind that a later version of this program knows.
     #[serde(other)]
     Other,
@@ -38,7 +46,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::ClockStepped,
         Self::Suspended,
         Self::StoodStill,
@@ -46,8 +54,17 @@ impl EventKind {
         Self::CheckpointFailed,
         Self::LogFailed,
         Self::MetricsLost,
+        Self::RateSet,
+        Self::Paused,
+        Self::Resumed,
+        Self::StopAsked,
         Self::Other,
     ];
+
+    /// Whether it is a change of the load that somebody made by hand.
+    pub const fn is_by_hand(self) -> bool {
+        matches!(self, Self::RateSet | Self::Paused | Self::Resumed | Self::StopAsked)
+    }
 
     /// The name in saved runs.
     pub const fn name(self) -> &'static str {
@@ -59,6 +76,10 @@ impl EventKind {
             Self::CheckpointFailed => "checkpoint_failed",
             Self::LogFailed => "log_failed",
             Self::MetricsLost => "metrics_lost",
+            Self::RateSet => "rate_set",
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
+            Self::StopAsked => "stop_asked",
             Self::Other => "other",
         }
     }

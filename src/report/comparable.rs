@@ -1,8 +1,8 @@
 //! Whether saved runs can be held against each other: only where the target is what differs.
 
-use super::humane::{clean, clip};
+use super::humane::{clean, clip, counted};
 use super::{Ending, SavedRun};
-use crate::measure::{Phase, Scope};
+use crate::measure::{EventKind, Phase, Scope};
 use crate::plan::{Flow, Plan};
 use crate::time::{Moment, format_duration};
 
@@ -42,11 +42,20 @@ pub fn unfit(run: &SavedRun) -> Vec<String> {
             let rule = clip(&clean(rule), 2 * NAME);
             refusals.push(format!("it stopped because of its own figures ({rule}): let it run to its end"));
         }
+        Ending::Asked => {
+            refusals.push("it was ended by hand, so it is not the whole load: let it run to its end".to_owned())
+        }
         Ending::CutOff { .. } => refusals.push("it was cut off: let it run to its end".to_owned()),
         Ending::LostLanes { lost, of } => {
             refusals
                 .push(format!("{lost} of its {of} lanes broke down, so it did not send the whole load: run it again"));
         }
+    }
+    let by_hand = run.summary.events.kept().iter().filter(|event| event.kind.is_by_hand());
+    let changes = by_hand.filter(|event| event.kind != EventKind::StopAsked).count() as u64;
+    if changes > 0 {
+        let times = counted(changes, "time");
+        refusals.push(format!("its load was changed by hand ({times}), so no other run has the same: run it without"));
     }
     // Whatever its objectives are, a doubt is about the measurement itself.
     let doubts = run.judge(&[]).map(|judgement| judgement.doubts).unwrap_or_default();
@@ -210,6 +219,7 @@ fn surroundings(base: &SavedRun, new: &SavedRun, found: &mut Differences) {
 mod tests {
     use super::super::fixtures;
     use super::*;
+    use crate::measure::Event;
 
     fn refusals(change: impl Fn(&mut SavedRun)) -> Vec<String> {
         let mut new = SavedRun { run_id: "another".into(), ..fixtures::ok() };
@@ -271,6 +281,16 @@ mod tests {
         assert!(unfit(&fixtures::empty())[0].contains("it is INVALID: no call ended after warm-up"));
         let lost = SavedRun { ending: Ending::LostLanes { lost: 1, of: 2 }, ..fixtures::ok() };
         assert!(unfit(&lost)[0].contains("1 of its 2 lanes"));
+        let asked = SavedRun { ending: Ending::Asked, ..fixtures::ok() };
+        assert!(unfit(&asked)[0].contains("ended by hand"));
+        let mut steered = fixtures::ok();
+        for (second, kind) in [(2, EventKind::RateSet), (3, EventKind::Paused), (5, EventKind::Resumed)] {
+            steered.summary.events.note(Event::at(Moment::from_nanos(second * 1_000_000_000), kind, 50.0));
+        }
+        assert_eq!(
+            unfit(&steered),
+            ["its load was changed by hand (3 times), so no other run has the same: run it without"]
+        );
         let ruled = SavedRun { ending: Ending::Rule("p95 < 1s".into()), ..fixtures::ok() };
         assert!(unfit(&ruled)[0].contains("because of its own figures (p95 < 1s)"));
     }

@@ -74,6 +74,7 @@ fn schedule(saved: &SavedRun) -> Option<Event> {
         Ending::Completed | Ending::LostLanes { .. } => "the schedule ended",
         Ending::Signal(_) => "a signal ended the schedule",
         Ending::Rule(_) => "a rule ended the schedule",
+        Ending::Asked => "the schedule was ended by hand",
         Ending::CutOff { .. } => "what came later is lost",
     };
     let what = how.to_owned();

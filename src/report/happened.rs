@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::humane::counted;
+use super::humane::{counted, rate};
 use crate::measure::{Event, EventKind};
 use crate::time::{Moment, humane_duration};
 
@@ -30,6 +30,10 @@ pub fn what(event: &Event) -> String {
             format!("the interval log could not be written: {} failed", times("attempt"))
         }
         EventKind::MetricsLost => "nobody could read the metrics: their port was lost".to_owned(),
+        EventKind::RateSet => format!("the rate was set to {} by hand", rate(figure)),
+        EventKind::Paused => "the schedule was paused by hand".to_owned(),
+        EventKind::Resumed => "the schedule was resumed by hand".to_owned(),
+        EventKind::StopAsked => "the schedule was ended by hand".to_owned(),
         EventKind::Other => "something that a newer mcpace has a name for".to_owned(),
     }
 }

@@ -40,3 +40,24 @@ pub(super) fn rows(report: &Report<'_>) -> Vec<SlowRow> {
     };
     calls.map(row).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{SavedRun, fixtures};
+
+    #[test]
+    fn a_run_that_was_saved_before_slowest_calls_were_kept_is_read() {
+        let run = fixtures::ok();
+        let mut text: serde_json::Value = serde_json::from_str(&run.to_json().unwrap()).unwrap();
+        assert_eq!(text["summary"]["slowest"].as_array().unwrap().len(), 20);
+        text["summary"].as_object_mut().unwrap().remove("slowest");
+        for field in ["trace", "slowest"] {
+            text["plan"]["run"].as_object_mut().unwrap().remove(field);
+        }
+        let read = SavedRun::from_json(text.to_string().as_bytes()).unwrap();
+        assert!(read.summary.slowest.is_empty() && read.plan == run.plan);
+        text["summary"]["slowest"] = serde_json::json!([
+            {"flow": 0, "operation": 9, "sequence": 1, "intended": 1, "done": 2, "outcome": "ok"}]);
+        assert!(SavedRun::from_json(text.to_string().as_bytes()).unwrap_err().to_string().contains("does not name"));
+    }
+}

@@ -88,6 +88,7 @@ pub(super) fn ending(ending: &Ending) -> Option<String> {
         Ending::Signal(signal) => {
             Some(format!("{signal} stopped the run: the figures are of what was due until then."))
         }
+        Ending::Asked => Some("The run was ended early by hand (mcpace ctl stop).".to_owned()),
         Ending::Rule(rule) => Some(format!("A rule stopped the run early: {rule}.")),
         Ending::CutOff { at } => {
             let reached = humane_duration(at.since(Moment::ZERO));

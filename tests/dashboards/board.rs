@@ -392,7 +392,7 @@ fn annotations() -> Vec<Value> {
     })];
     for (name, expr, title, colour, at_value) in [
         ("Begin and end", begins("starting|ended"), "{{state}}", "blue", true),
-        ("Phases", begins("warmup|measure|draining"), "{{state}}", "green", true),
+        ("Phases", begins("warmup|measure|paused|draining"), "{{state}}", "green", true),
         ("Freezes", format!("{still} > 0"), "the target stands still", "orange", false),
         ("Alerts", alerts.to_owned(), "{{alertname}}", "red", false),
     ] {
