@@ -381,9 +381,10 @@ impl Collector {
         self.summary.warmup = self.warmup.moment();
         self.expected.fill_to_end(&mut self.summary, until);
         let count = plan.run.lanes;
-        let due = lanes.iter().zip(0..).map(|(end, index)| match end {
-            Ok(end) => end.due,
-            Err(_) => {
+        let due = lanes.iter().zip(0..).map(|(end, index)| {
+            if let Ok(end) = end {
+                end.due
+            } else {
                 let mut schedule = Schedule::new(plan, Shard { index, count });
                 schedule.adopt(self.loads.present());
                 schedule.take_while(|next| next.intended <= until).count() as u64

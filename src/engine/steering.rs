@@ -106,7 +106,9 @@ impl Loads {
     /// Adopts those of `changes`, which begin with the ones adopted already, that are new; says whether there were any.
     pub(super) fn adopt(&mut self, changes: &[Change]) -> bool {
         let new = changes.get(self.changes.len()..).unwrap_or_default();
-        new.iter().for_each(|change| self.apply(*change));
+        for change in new {
+            self.apply(*change);
+        }
         !new.is_empty()
     }
 
@@ -132,8 +134,8 @@ impl Loads {
 
     /// Since when nothing is due at `moment` because somebody wanted it so.
     fn paused_at(&self, moment: Moment) -> Option<Moment> {
-        let acts = self.changes.iter().filter(|change| change.at <= moment);
-        let last = acts.filter(|change| matches!(change.act, Act::Pause | Act::Resume)).next_back()?;
+        let mut acts = self.changes.iter().filter(|change| change.at <= moment);
+        let last = acts.rfind(|change| matches!(change.act, Act::Pause | Act::Resume))?;
         (last.act == Act::Pause).then_some(last.at)
     }
 

@@ -43,7 +43,7 @@ pub fn unfit(run: &SavedRun) -> Vec<String> {
             refusals.push(format!("it stopped because of its own figures ({rule}): let it run to its end"));
         }
         Ending::Asked => {
-            refusals.push("it was ended by hand, so it is not the whole load: let it run to its end".to_owned())
+            refusals.push("it was ended by hand, so it is not the whole load: let it run to its end".to_owned());
         }
         Ending::CutOff { .. } => refusals.push("it was cut off: let it run to its end".to_owned()),
         Ending::LostLanes { lost, of } => {

@@ -35,8 +35,9 @@ pub(super) fn rows(report: &Report<'_>) -> Vec<SlowRow> {
         let due = format!("{:.3} s", call.intended.since(Moment::ZERO).as_secs_f64());
         let service = call.service_time().map_or_else(|| NOTHING.to_owned(), humane_duration);
         let arrival = if several { format!("{flow} {arrival}") } else { arrival };
-        let cells = [operation, arrival, due, humane_duration(call.response_time()), service, call.outcome.to_string()];
-        SlowRow { cells, trace: call.trace }
+        let columns =
+            [operation, arrival, due, humane_duration(call.response_time()), service, call.outcome.to_string()];
+        SlowRow { cells: columns, trace: call.trace }
     };
     calls.map(row).collect()
 }

@@ -69,8 +69,8 @@ fn rates(model: &Model, paper: &mut Paper<'_>) {
         paper.put(0, height - 1, &text, width, Mood::Bad);
         let from = columns(&text) + 1;
         let bad: Vec<u64> = model.points.iter().map(|point| (point.bad * 1e6) as u64).collect();
-        let strip = paper.part(from as u16, (height - 1) as u16, width as u16, 1);
-        bars(strip, &bad, Mood::Bad);
+        let mut strip = paper.part(from as u16, (height - 1) as u16, width as u16, 1);
+        bars(&mut strip, &bad, Mood::Bad);
     }
 }
 
@@ -106,7 +106,7 @@ fn over_time(model: &Model, paper: &mut Paper<'_>) {
         None => 0,
     };
     let bad: Vec<u64> = model.points.iter().map(height_of).collect();
-    bars(paper.part(0, 1, width as u16, (height - 1) as u16), &bad, Mood::Plain);
+    bars(&mut paper.part(0, 1, width as u16, (height - 1) as u16), &bad, Mood::Plain);
 }
 
 /// A bar for each column of the distribution, which is as wide as there is room for.
@@ -124,14 +124,14 @@ fn distribution(model: &Model, paper: &mut Paper<'_>) {
     let sums = model.spread.chunks(together).map(|some| some.iter().map(|(_, number)| number).sum::<u64>());
     let columns: Vec<u64> = sums.flat_map(|sum| std::iter::repeat_n(sum, each)).collect();
     let used = columns.len().min(width);
-    bars(paper.part(0, 1, width as u16, (height - 2) as u16), &columns, Mood::Plain);
+    bars(&mut paper.part(0, 1, width as u16, (height - 2) as u16), &columns, Mood::Plain);
     paper.put(0, height - 1, &humane_duration(*shortest), width, Mood::Faint);
     let label = humane_duration(*longest);
     paper.put_before(used.max(super::columns(&label) + 12), height - 1, &label, Mood::Faint);
 }
 
 /// A bar for each number, one column wide; where there are too many, for the highest of some neighbours.
-fn bars(paper: Paper<'_>, numbers: &[u64], mood: Mood) {
+fn bars(paper: &mut Paper<'_>, numbers: &[u64], mood: Mood) {
     let together = numbers.len().div_ceil(paper.width().max(1)).max(1);
     Sparkline::default()
         .data(numbers.chunks(together).map(|some| some.iter().copied().max().unwrap_or(0)))
