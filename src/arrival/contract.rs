@@ -178,7 +178,9 @@ proptest! {
         changes.sort_by(|a, b| a.0.total_cmp(&b.0));
         // The same share of every run: what is 1/s in a run of hours is 900/s in one of seconds.
         let pace = profile.expected() / profile.duration().as_secs_f64() / 300.0;
-        changes.iter_mut().for_each(|(_, rate)| *rate *= pace);
+        for (_, rate) in &mut changes {
+            *rate *= pace;
+        }
         let steps = changed(profile, &changes);
         let last = steps.last().map_or(profile, |(_, last)| last);
         let count = NonZeroU32::new(count).unwrap();

@@ -51,6 +51,7 @@ pub(super) fn operations(model: &Model, paper: &mut Paper<'_>) {
 }
 
 /// Which columns of the operations' table find room, and how wide a name may be.
+#[expect(clippy::struct_excessive_bools, reason = "each column is there or is not")]
 struct Columns {
     width: usize,
     name: usize,
