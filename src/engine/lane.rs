@@ -123,7 +123,7 @@ impl<D: Driver + 'static> Lane<'_, D> {
     /// Takes what is due, at most a slice of it; says whether that was all.
     fn dispatch(&mut self) -> bool {
         // Whatever is changed after this look is so later than the slice's end.
-        let horizon = self.clock.now().after(LOOK_AHEAD);
+        let horizon = if self.ear.is_open() { self.clock.now().after(LOOK_AHEAD) } else { Moment::FAR };
         self.adopt();
         for _ in 0..SLICE {
             let now = self.clock.now();
@@ -131,7 +131,7 @@ impl<D: Driver + 'static> Lane<'_, D> {
                 self.desk.drop_expired(now);
                 return true;
             }
-            if self.ear.is_open() && self.schedule.peek().is_some_and(|next| next.intended > horizon) {
+            if self.schedule.peek().is_some_and(|next| next.intended > horizon) {
                 return false;
             }
             if let Some(arrival) = self.schedule.next() {
