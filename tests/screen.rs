@@ -91,7 +91,8 @@ impl Terminal {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.process_id().expect("there is a terminal") as i32).expect("there is a terminal");
+        let pid =
+            Pid::from_raw(self.child.process_id().expect("there is a terminal") as i32).expect("there is a terminal");
         kill_process(pid, signal).expect("there is a terminal");
     }
 
@@ -104,7 +105,10 @@ impl Terminal {
         });
         assert!(ended, "it goes on:\n{}", self.screen());
         assert!(eventually(|| !self.is_taken()), "{}", self.screen());
-        assert!(!self.seen.lock().expect("nobody panicked with it").screen.screen().hide_cursor(), "the cursor is gone");
+        assert!(
+            !self.seen.lock().expect("nobody panicked with it").screen.screen().hide_cursor(),
+            "the cursor is gone"
+        );
         assert_eq!(format!("{:?}", self.master.get_termios()), self.modes);
         let seen = self.seen.lock().expect("nobody panicked with it");
         (code.expect("there is a terminal").exit_code(), String::from_utf8_lossy(&seen.bytes).into_owned())
@@ -189,7 +193,10 @@ fn a_termination_gives_the_terminal_back_before_the_report() {
     terminal.signal(Signal::TERM);
     let (code, all) = terminal.end();
     assert_eq!(code, 143);
-    assert!(all.rfind("SIGTERM").expect("there is a terminal") > all.rfind("\u{1b}[?1049l").expect("there is a terminal"), "{all}");
+    assert!(
+        all.rfind("SIGTERM").expect("there is a terminal") > all.rfind("\u{1b}[?1049l").expect("there is a terminal"),
+        "{all}"
+    );
 }
 
 #[test]
