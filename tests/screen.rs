@@ -91,8 +91,8 @@ impl Terminal {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid =
-            Pid::from_raw(self.child.process_id().expect("there is a terminal") as i32).expect("there is a terminal");
+        let pid = Pid::from_raw(self.child.process_id().expect("there is a terminal").cast_signed())
+            .expect("there is a terminal");
         kill_process(pid, signal).expect("there is a terminal");
     }
 
