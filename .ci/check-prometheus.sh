@@ -25,30 +25,7 @@ trap 'cleanup; [ ! -e "$work/lent" ] || { as_root rm -f "$templates"; as_root rm
 
 # --- tools ------------------------------------------------------------------------------------------------------------
 
-as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
-
-# Unpacks a package of a Debian suite into $work/SUITE/PACKAGE, with package lists of its own: the system is left as it is.
-fetch() {
-    local suite=$1 package=$2 apt=$work/apt-$1 mirror options
-    # Which mirror this machine uses is known only after its lists were fetched once.
-    [ -e "$work/updated" ] || { as_root apt-get update -q >&2; touch "$work/updated"; }
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | sed -n 1p)
-    [ -n "$mirror" ] || fail "apt knows no Debian mirror: $package cannot be had"
-    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$work/$suite/$package"
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" > "$apt/sources.list"
-    options=(-q -o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=-
-        -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=root)
-    [ -e "$apt/updated" ] || { apt-get "${options[@]}" update >&2; touch "$apt/updated"; }
-    (cd "$work/$suite/$package" && apt-get "${options[@]}" download "$package" >&2 && dpkg -x ./*.deb .)
-}
-
-missing=()
-for tool in curl jq; do command -v "$tool" > /dev/null || missing+=("$tool"); done
-if [ ${#missing[@]} -gt 0 ]; then
-    as_root apt-get update -q >&2
-    touch "$work/updated"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >&2
-fi
+install_missing curl jq
 # Bookworm has Prometheus 2 with its promtool; forky has 3, and promtool apart.
 fetch bookworm prometheus
 fetch bookworm prometheus-alertmanager

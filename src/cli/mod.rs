@@ -34,6 +34,8 @@ mod trickle;
 mod trouble;
 mod truth;
 mod watch;
+#[cfg(feature = "server")]
+mod webhook;
 
 use clap::{Parser, Subcommand};
 
@@ -69,6 +71,10 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Print Prometheus rules for what a plan promises: burn rates and alerts.
     Rules(rules::RulesArgs),
+    /// Print the alerts that an Alertmanager sends, a line each.
+    #[cfg(feature = "server")]
+    #[command(hide = true)]
+    Webhook(webhook::WebhookArgs),
     /// Talk to a server of the conformance suite of MCP, which starts this program to examine it.
     #[command(hide = true)]
     ConformanceClient(conformance::ConformanceArgs),
@@ -101,6 +107,8 @@ pub fn main() -> Exit {
         Command::Report(args) => report::report(&args, &cli.log),
         Command::Compare(args) => compare::compare(&args, &cli.log),
         Command::Rules(args) => rules::rules(&args),
+        #[cfg(feature = "server")]
+        Command::Webhook(args) => webhook::webhook(&args),
         Command::ConformanceClient(args) => conformance::conformance(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

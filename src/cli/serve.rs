@@ -11,8 +11,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::exit::{Exit, Failure};
-use crate::server::fault::{Faults, Freeze, ResponseTime, ServiceTime, Share};
+use crate::server::fault::{FaultError, Faults, Freeze, ResponseTime, ServiceTime, Share};
 use crate::server::slip::LedgerFaults;
+use crate::server::switch::Switch;
 use crate::server::{AllowedHosts, Listening, Replies, ServerError, Sessions, Settings, serve};
 use crate::time::parse_duration;
 
@@ -82,6 +83,9 @@ pub(super) struct FaultArgs {
     /// Share of calls that are done and whose connection is reset instead of the reply
     #[arg(long, value_name = "SHARE")]
     pub(super) lost_reply_share: Option<Share>,
+    /// Begin without these faults: SIGUSR1 turns them on, and off again
+    #[arg(long, conflicts_with = "freeze")]
+    pub(super) fault_switch: bool,
     /// Freeze all connections for the last part of every period since the server began, as in 500ms/5s
     #[arg(long, value_name = "LENGTH/PERIOD")]
     pub(super) freeze: Option<Freeze>,
@@ -165,6 +169,7 @@ impl ServeArgs {
             seed: self.seed,
             capacity: self.remember.get(),
             faults: self.faults.faults(),
+            switch: if self.faults.fault_switch { Switch::off() } else { Switch::default() },
         }
     }
 
@@ -176,8 +181,14 @@ impl ServeArgs {
     pub(super) fn run(&self) -> Result<(), ServerError> {
         let runtime = runtime(self.threads).map_err(ServerError::Serve)?;
         runtime.block_on(async {
-            let end = end(self.exit_with_stdin).map_err(ServerError::Serve)?;
-            serve(self.settings(), announce, end).await
+            let (settings, end) = (self.settings(), end(self.exit_with_stdin).map_err(ServerError::Serve)?);
+            if self.faults.fault_switch {
+                if !settings.faults.touch_calls() {
+                    return Err(FaultError::Nothing.into());
+                }
+                turn_on_signal(settings.switch.clone()).map_err(ServerError::Serve)?;
+            }
+            serve(settings, announce, end).await
         })
     }
 }
@@ -208,24 +219,38 @@ impl FaultArgs {
     }
 }
 
-fn runtime(threads: NonZeroUsize) -> io::Result<Runtime> {
+/// Turns the switch at each SIGUSR1, and says which way.
+fn turn_on_signal(switch: Switch) -> io::Result<()> {
+    let mut wish = signal(SignalKind::user_defined1())?;
+    tokio::spawn(async move {
+        while wish.recv().await.is_some() {
+            say(&format!("mcpace serve: faults {}", if switch.turn() { "on" } else { "off" }));
+        }
+    });
+    Ok(())
+}
+
+pub(super) fn runtime(threads: NonZeroUsize) -> io::Result<Runtime> {
     match threads.get() {
         1 => Builder::new_current_thread().enable_all().build(),
         more => Builder::new_multi_thread().worker_threads(more).enable_all().build(),
     }
 }
 
-/// One line on standard output, at once, for whoever started the server. Nobody may be reading it.
 fn announce(listening: Listening) {
+    say(&format!("mcpace serve: listening on http://{}/mcp", listening.address));
+}
+
+/// One line on standard output, at once, for whoever started this. Nobody may be reading it.
+pub(super) fn say(line: &str) {
     let mut stdout = io::stdout().lock();
-    let written = writeln!(stdout, "mcpace serve: listening on http://{}/mcp", listening.address);
-    if let Err(error) = written.and_then(|()| stdout.flush()) {
-        tracing::warn!(%error, "the address could not be printed");
+    if let Err(error) = writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+        tracing::warn!(%error, line, "a line could not be printed");
     }
 }
 
 /// Ready when the server should end. The signals are caught from now on.
-fn end(with_stdin: bool) -> io::Result<impl Future<Output = ()>> {
+pub(super) fn end(with_stdin: bool) -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let stdin = with_stdin.then(stdin_closed);
@@ -320,8 +345,17 @@ mod tests {
             seed: 7,
             capacity: 5,
             faults,
+            switch: Switch::default(),
         };
         assert_eq!(settings(&flags.split_whitespace().collect::<Vec<_>>()).unwrap(), wanted);
+    }
+
+    #[test]
+    fn a_switch_is_off_at_first_and_wants_faults_to_turn_on() {
+        assert_eq!(settings(&["--fault-switch", "--error-share", "1%"]).unwrap().switch, Switch::off());
+        let line = Line::try_parse_from(["serve", "--port", "0", "--fault-switch"]).unwrap();
+        assert!(line.args.run().unwrap_err().to_string().contains("give some, as --response-time"));
+        assert!(settings(&["--fault-switch", "--freeze", "1s/5s"]).unwrap_err().to_string().contains("--freeze"));
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub(super) fn date(unix_ms: u64) -> String {
 
 /// `text` in one line of visible characters: escape sequences, control characters and those that turn the direction of
 /// writing or show nothing are taken out, and runs of white space become one space. Safe on any terminal.
-pub(super) fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     let mut rest = text.chars();
     while let Some(c) = rest.next() {

@@ -48,6 +48,7 @@ pub use forecast::{Forecast, Resources};
 pub use generator::LagShare;
 pub use hints::{Hint, Topic};
 pub use html::Html;
+pub use humane::clean;
 pub use junit::Junit;
 pub use markdown::Markdown;
 pub use saved::{Ending, Host, SavedRun, SavedRunError, Server};

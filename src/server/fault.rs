@@ -174,8 +174,8 @@ impl FromStr for Freeze {
     }
 }
 
-/// What befalls one call.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What befalls one call. By default nothing does.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Fate {
     /// The response time added before anything else is done.
     pub delay: Duration,
@@ -275,6 +275,9 @@ pub enum FaultError {
     /// Not a distribution.
     #[error("{0} is not a response time: give 2s, or lognormal(20ms, 0.5) with a sigma from 0 to 5")]
     LogNormal(String),
+    /// There is nothing to turn on.
+    #[error("turn faults of calls on and off where none were asked for: give some, as --response-time 400ms")]
+    Nothing,
     /// Nothing is served in no time.
     #[error("{0} is not a service time: give one above zero, as in 5ms")]
     ServiceTime(String),

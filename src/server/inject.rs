@@ -16,13 +16,14 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Replies;
 use super::alarm::Alarm;
 use super::clock::Clock;
-use super::fault::{Fault, Faults};
+use super::fault::{Fate, Fault, Faults};
 use super::ledger::Visit;
 use super::slip::Slips;
 use super::socket::Cut;
+use super::switch::Switch;
+use super::{Replies, Settings};
 
 /// As much of a body as MCP's own layer accepts.
 const LARGEST_BODY: usize = 4 * 1024 * 1024;
@@ -49,6 +50,7 @@ impl Befallen {
 #[derive(Debug)]
 pub(super) struct Injector {
     faults: Faults,
+    switch: Switch,
     seed: u64,
     replies: Replies,
     clock: Clock,
@@ -59,9 +61,23 @@ pub(super) struct Injector {
 }
 
 impl Injector {
-    pub(super) fn new(faults: Faults, seed: u64, replies: Replies, clock: Clock) -> Self {
-        let alarm = faults.delay_calls().then(|| Alarm::start(clock));
-        Self { faults, seed, replies, clock, alarm, calls: AtomicU64::new(0), free: Mutex::new(Duration::ZERO) }
+    pub(super) fn new(settings: &Settings, clock: Clock) -> Self {
+        let Settings { faults, seed, replies, .. } = *settings;
+        let (switch, alarm) = (settings.switch.clone(), faults.delay_calls().then(|| Alarm::start(clock)));
+        Self { faults, switch, seed, replies, clock, alarm, calls: AtomicU64::new(0), free: Mutex::new(Duration::ZERO) }
+    }
+
+    /// The fate of a call that came at `arrived`, once it has waited as long as that says.
+    async fn fate(&self, arrived: Duration) -> Fate {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        if !self.switch.is_on() {
+            return Fate::default();
+        }
+        let fate = self.faults.fate(self.seed, number);
+        if let Some(alarm) = &self.alarm {
+            alarm.wait_until(self.served(arrived) + fate.delay).await;
+        }
+        fate
     }
 
     /// When a call that came at `arrived` has been served; it keeps its place in the queue also where its client goes away.
@@ -104,10 +120,7 @@ pub(super) async fn inject(
     let is_call = serde_json::from_slice::<Envelope>(&body).is_ok_and(|envelope| envelope.method == "tools/call");
     let (mut other_id, mut lost_reply) = (false, false);
     if is_call {
-        let fate = injector.faults.fate(injector.seed, injector.calls.fetch_add(1, Ordering::Relaxed));
-        if let Some(alarm) = &injector.alarm {
-            alarm.wait_until(injector.served(arrived) + fate.delay).await;
-        }
+        let fate = injector.fate(arrived).await;
         match fate.fault {
             Some(Fault::HttpError) => {
                 return (StatusCode::INTERNAL_SERVER_ERROR, "failure on purpose").into_response();

@@ -26,6 +26,7 @@ use fault::{FaultError, Faults};
 use inject::Injector;
 use ledger::Ledger;
 use socket::{Cut, Door};
+use switch::Switch;
 use tools::Payments;
 
 mod accounts;
@@ -36,11 +37,13 @@ mod inject;
 mod ledger;
 pub mod slip;
 mod socket;
+pub mod switch;
 #[cfg(test)]
 mod tests;
 mod tools;
 #[cfg(test)]
 mod untruth_tests;
+pub mod webhook;
 
 /// How long a server that is told to end goes on answering what is in flight.
 const GRACE: Duration = Duration::from_secs(1);
@@ -104,6 +107,8 @@ pub struct Settings {
     pub capacity: usize,
     /// What goes wrong on purpose.
     pub faults: Faults,
+    /// Whether it does so at present.
+    pub switch: Switch,
 }
 
 impl Default for Settings {
@@ -117,6 +122,7 @@ impl Default for Settings {
             seed: 0,
             capacity: 1_000_000,
             faults: Faults::default(),
+            switch: Switch::default(),
         }
     }
 }
@@ -249,7 +255,7 @@ fn serving(
         let _ = stopped.await;
     };
     if settings.faults.touch_calls() {
-        let injector = Arc::new(Injector::new(settings.faults, settings.seed, settings.replies, clock));
+        let injector = Arc::new(Injector::new(settings, clock));
         let router = router
             .route_layer(middleware::from_fn_with_state(injector, inject::inject))
             .route("/health", health)

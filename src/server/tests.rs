@@ -376,6 +376,28 @@ async fn one_queue_serves_the_calls_of_all_connections_one_after_the_other() {
 }
 
 #[tokio::test]
+async fn a_switch_turns_faults_off_and_on_between_calls() {
+    let all = "100%".parse().unwrap();
+    let faults = Faults { service_time: Some("1h".parse().unwrap()), ..Faults::default() };
+    let server = served(Settings { switch: Switch::off(), ..with_faults(faults) }).await;
+    let mut client = Client::initialized(server.listening.address, REVISIONS[0]).await;
+    let paid = |answer: Value| answer["result"]["structuredContent"]["payment_id"].is_string();
+    assert!(paid(client.call("create_payment", an_order("a")).await), "off, nobody waits in the queue");
+
+    let switch = Switch::default();
+    let faults = Faults { http_errors: all, ..Faults::default() };
+    let server = served(Settings { switch: switch.clone(), ..with_faults(faults) }).await;
+    let mut client = Client::initialized(server.listening.address, REVISIONS[0]).await;
+    let call = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call",
+        "params": {"name": "create_payment", "arguments": an_order("b")}});
+    assert_eq!(client.post(&call).await.unwrap().status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(!switch.turn());
+    assert!(paid(client.post(&call).await.unwrap().message()));
+    assert!(switch.turn());
+    assert_eq!(client.post(&call).await.unwrap().status, StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test]
 async fn while_frozen_no_answer_leaves_on_any_connection() {
     let freeze = fault::Freeze::new(Duration::from_millis(300), Duration::from_millis(400)).unwrap();
     let server = served(with_faults(Faults { freeze: Some(freeze), ..Faults::default() })).await;
