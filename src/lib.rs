@@ -8,8 +8,8 @@
 //! | 0 | [`time`] | moments since the run began, rates, durations: as values and as text |
 //! | 0 | `stamp` | an instant of the wall clock as RFC 3339 text |
 //! | 0 | [`outcome`] | how a call ended, and whose fault that was |
-//! | 0 | [`trace`] | the ids by which a server's trace of a call is found |
 //! | 0 | [`secret`] | values that are sent and never shown |
+//! | 0 | [`trace`] | the ids by which a server's trace of a call is found |
 //! | 0 | [`statistics`] | HOW SURE: what counts say, with which confidence |
 //! | 1 | [`arrival`] | WHEN: a schedule that never looks at a clock |
 //! | 1 | [`workload`] | WHAT: the call for an arrival, and what its reply teaches |
