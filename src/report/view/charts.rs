@@ -105,8 +105,10 @@ fn over_time(model: &Model, paper: &mut Paper<'_>) {
         Some(Quantile::Unbounded) => top.max(1),
         None => 0,
     };
-    let bad: Vec<u64> = model.points.iter().map(height_of).collect();
-    bars(&mut paper.part(0, 1, width as u16, (height - 1) as u16), &bad, Mood::Plain);
+    // Of each stretch the same number of bars: whole, so that none looks wider.
+    let each = (width / model.points.len().max(1)).max(1);
+    let times: Vec<u64> = model.points.iter().flat_map(|point| std::iter::repeat_n(height_of(point), each)).collect();
+    bars(&mut paper.part(0, 1, width as u16, (height - 1) as u16), &times, Mood::Plain);
 }
 
 /// A bar for each column of the distribution, which is as wide as there is room for.
