@@ -259,7 +259,7 @@ mod tests {
     fn what_is_too_small_says_so_and_what_finds_no_room_is_named() {
         let model = model(&fixtures::ok(), 12_340);
         let small = text(&drawn(&model, Wanted::default(), (39, 10)));
-        assert!(small.starts_with("12.3 s of 15.0 s  PASS so far\n40 x 10 show more\n"), "{small}");
+        assert!(small.starts_with("12.3 s of 15.0 s PASS so far\n40 x 10 show more\n"), "{small}");
         let least = text(&drawn(&model, Wanted::default(), LEAST));
         assert!(least.contains("no room: charts") && least.contains("p95(create_payment)"), "{least}");
     }
