@@ -125,7 +125,7 @@ impl Drop for Terminal {
 fn a_run_is_seen_explained_resized_and_ended_by_a_key_with_its_report() {
     let server = Server::start("");
     let mut terminal = Terminal::under_way(&server, "");
-    terminal.wait_for("50/s due");
+    terminal.wait_for("intended");
     terminal.wait_for("create_payment");
     assert!(terminal.is_taken());
     assert!(terminal.screen().contains("error_rate < 10%"), "{}", terminal.screen());

@@ -261,7 +261,7 @@ mod tests {
         let small = text(&drawn(&model, Wanted::default(), (39, 10)));
         assert!(small.starts_with("12.3 s of 15.0 s PASS so far\n40 x 10 show more\n"), "{small}");
         let least = text(&drawn(&model, Wanted::default(), LEAST));
-        assert!(least.contains("no room: charts") && least.contains("p95(create_payment)"), "{least}");
+        assert!(least.contains("no room: ") && least.contains("PASS so far"), "{least}");
     }
 
     #[test]
