@@ -210,7 +210,7 @@ for operation in create_payment verify_payment get_wallet_balance; do
 done
 # The buckets of pacing lag are up to two and a half times as wide as their lower bound, and within one a quantile is a guess.
 lag=$(awk '$1 == "p99" { print $(NF - 1), $NF; exit }' "$work/run.out" | seconds)
-same "p99 of pacing lag" "$lag" "$(awk -v lag="$lag" 'BEGIN { print lag > 0.002 ? 1.5 * lag : 0.003 }')" \
+same "p99 of pacing lag" "$lag" "$(awk -v lag="$lag" 'BEGIN { print (lag > 0.002 ? 1.5 * lag : 0.003) }')" \
     "$(panel generator 'Pacing lag' B | sed 's/phase=~"\.\*"/phase="measure"/g')"
 for kind in wrong_amount double_charge; do
     same "broken promises of $kind" "$(awk -v kind=$kind '$1 == kind && $3 == "calls:" { print $2; exit }' "$work/run.out")" 0 \
