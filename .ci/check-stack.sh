@@ -131,7 +131,7 @@ named() { compose config --format json | jq -r --arg service "$1" '.services[$se
 
 # The libraries of mcpace are those of the runtime image: a C compiler's and the C library.
 into "$work/base" /bin/bash /bin/mkdir /bin/chown "$mcpace"
-rm "$work/base/usr/bin/mcpace"
+rm "$work/base/usr/bin/${mcpace##*/}"
 ln -s bash "$work/base/usr/bin/sh"
 image "$work/base" debian:bookworm-slim 'CMD ["bash"]'
 forky=$work/forky
