@@ -1,7 +1,7 @@
 //! Saved runs and searches on disk: written whole or not at all, and read within bounds.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::report::{Saved, SavedCapacity, SavedRun, SavedRunError};
@@ -123,7 +123,7 @@ fn probe_beside(path: &Path) -> io::Result<()> {
 ///
 /// Where the path cannot be written; nothing is left behind then.
 pub(super) fn write(run: &SavedRun, path: &Path) -> Result<(), FileError> {
-    write_whole(run.to_json(), path)
+    write_whole(|to| run.write_json(to), path)
 }
 
 /// Writes a search as [`write()`] does a run.
@@ -132,13 +132,13 @@ pub(super) fn write(run: &SavedRun, path: &Path) -> Result<(), FileError> {
 ///
 /// Those of [`write()`].
 pub(super) fn write_search(search: &SavedCapacity, path: &Path) -> Result<(), FileError> {
-    write_whole(search.to_json(), path)
+    write_whole(|to| search.write_json(to), path)
 }
 
-fn write_whole(text: serde_json::Result<String>, path: &Path) -> Result<(), FileError> {
-    let text = text.map_err(io::Error::other);
-    let written = text.and_then(|text| place(&text, path));
-    written.map_err(|source| FileError::Write { path: path.to_owned(), source })
+/// Writes what `write` says, piece by piece: the text of a long run never is in memory as a whole.
+fn write_whole(write: impl FnOnce(&mut dyn Write) -> serde_json::Result<()>, path: &Path) -> Result<(), FileError> {
+    place(|to| write(to).map_err(io::Error::from), path)
+        .map_err(|source| FileError::Write { path: path.to_owned(), source })
 }
 
 /// Writes a text to `path`; over what is there only where that is `wanted`.
@@ -162,16 +162,17 @@ pub(super) fn write_text(text: &str, path: &Path, wanted: bool) -> Result<(), Fi
 ///
 /// Where the path cannot be written; nothing is left behind then.
 pub(super) fn write_result(text: &str, path: &Path) -> Result<(), FileError> {
-    place(text, path).map_err(|source| FileError::WriteResult { path: path.to_owned(), source })
+    place(|to| to.write_all(text.as_bytes()), path)
+        .map_err(|source| FileError::WriteResult { path: path.to_owned(), source })
 }
 
-fn place(text: &str, path: &Path) -> io::Result<()> {
+fn place(write: impl FnOnce(&mut dyn Write) -> io::Result<()>, path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        Ok(found) if !found.is_file() || is_of_a_process(path) => write_through(path, text),
+        Ok(found) if !found.is_file() || is_of_a_process(path) => write_through(path, write),
         // Through a link, so that the link stays one.
-        Ok(_) => write_beside(&fs::canonicalize(path)?, text),
-        Err(_) => write_beside(path, text),
+        Ok(_) => write_beside(&fs::canonicalize(path)?, write),
+        Err(_) => write_beside(path, write),
     }
 }
 
@@ -180,16 +181,20 @@ fn is_of_a_process(path: &Path) -> bool {
     path.starts_with("/dev") || path.starts_with("/proc")
 }
 
-fn write_through(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().append(true).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.flush()
+fn write_through(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    buffered(OpenOptions::new().append(true).open(path)?, write).map(drop)
+}
+
+fn buffered(file: File, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<File> {
+    let mut buffer = BufWriter::with_capacity(1 << 16, file);
+    write(&mut buffer)?;
+    buffer.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
 /// Writes a file beside `path`, and lets it take that name when it is safely on the disk.
-fn write_beside(path: &Path, text: &str) -> io::Result<()> {
+fn write_beside(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let draft = draft_of(path)?;
-    let written = write_durably(&draft, text).and_then(|()| {
+    let written = write_durably(&draft, write).and_then(|()| {
         if let Ok(old) = fs::metadata(path) {
             fs::set_permissions(&draft, old.permissions())?;
         }
@@ -215,10 +220,8 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn write_durably(draft: &Path, text: &str) -> io::Result<()> {
-    let mut file = File::create(draft)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+fn write_durably(draft: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    buffered(File::create(draft)?, write)?.sync_all()
 }
 
 /// Reads the run or the search saved in `path`.

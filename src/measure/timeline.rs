@@ -1,9 +1,12 @@
 //! The run second by second. Cells of arrivals go by *intended* time: such a cell is about what was due in it.
 //!
-//! There are never more than [`MAX_CELLS`]: cells are one second wide, and when there would be more, ten at a time are
-//! folded into one, again and again. What was folded is what wider cells would have counted, so the order of merging
-//! does not matter. A cell wider than ten seconds keeps what became of the arrivals of each ten seconds in it ([`Ten`]),
-//! so that the worst of them can be found in a run of any length.
+//! Cells are one second wide, and when there would be more than [`MOST_SECONDS`], ten at a time are folded into one; so are
+//! they again whenever there would be more than [`MAX_CELLS`]. What was folded is what wider cells would have counted, so
+//! the order of merging does not matter. A cell wider than ten seconds keeps what became of the arrivals of each ten seconds
+//! in it ([`Ten`]), so that the worst of them can be found in a run of any length.
+//!
+//! Seconds are folded early so that memory stands still early: ten minutes in seconds take as much of it as an hour and
+//! more in tens of seconds does.
 
 use std::time::Duration;
 
@@ -12,6 +15,9 @@ use serde::{Deserialize, Serialize};
 use super::bounded::at_most;
 use super::sparse::Sparse;
 use crate::time::Moment;
+
+/// At most this many cells of one second: ten minutes.
+const MOST_SECONDS: usize = 600;
 
 /// At most this many cells.
 pub const MAX_CELLS: usize = 3600;
@@ -298,7 +304,7 @@ impl<C: Stretch> Timeline<C> {
         loop {
             match self.cells.binary_search_by_key(&index, Stretch::index) {
                 Ok(place) => return place,
-                Err(place) if self.cells.len() < MAX_CELLS => {
+                Err(place) if self.cells.len() < most(self.width) => {
                     let fresh = self.spare.pop().unwrap_or_default();
                     self.cells.insert(place, fresh.moved_to(index));
                     return place;
@@ -326,6 +332,11 @@ impl<C: Stretch> Timeline<C> {
         }
         self.cells = folded;
     }
+}
+
+/// How many cells of this width there may be.
+const fn most(width: u64) -> usize {
+    if width == 1 { MOST_SECONDS } else { MAX_CELLS }
 }
 
 /// A timeline as it is written, before it is checked.
@@ -396,6 +407,7 @@ mod tests {
 
     #[test]
     fn a_long_run_is_folded_to_ten_seconds_and_a_very_long_one_to_a_hundred() {
+        assert_eq!(of(&(0..600).collect::<Vec<_>>()).width(), Duration::from_secs(1));
         let hours: Vec<u64> = (0..3600 * 3).collect();
         let timeline = of(&hours);
         assert_eq!((timeline.width(), timeline.cells().len()), (Duration::from_secs(10), 1080));

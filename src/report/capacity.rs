@@ -3,6 +3,7 @@
 //! How the search stands follows from its probes. The run of a probe is kept as the text that `--out` would have saved, so
 //! that it can be taken out and reported on its own, and so that a long search takes little memory.
 
+use std::io::Write;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -97,15 +98,25 @@ struct Written<'a> {
 }
 
 impl SavedCapacity {
-    /// The search as a text of one line and a line feed.
+    /// Writes the search as a text of one line and a line feed, piece by piece.
     ///
     /// # Errors
     ///
-    /// Where a number is none that JSON can say; those of this program are.
+    /// Where the writer fails, or a number is none that JSON can say; those of this program are.
+    pub fn write_json(&self, mut to: impl Write) -> Result<(), serde_json::Error> {
+        serde_json::to_writer(&mut to, &Written { format: FORMAT, version: VERSION, search: self })?;
+        to.write_all(b"\n").map_err(serde_json::Error::io)
+    }
+
+    /// The same as a text.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::write_json`], but for that of a writer.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
-        let mut text = serde_json::to_string(&Written { format: FORMAT, version: VERSION, search: self })?;
-        text.push('\n');
-        Ok(text)
+        let mut text = Vec::new();
+        self.write_json(&mut text)?;
+        Ok(String::from_utf8(text).expect("JSON is UTF-8"))
     }
 
     /// Reads what [`SavedCapacity::to_json`] wrote.

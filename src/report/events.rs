@@ -5,14 +5,19 @@ use std::time::Duration;
 use super::happened::what;
 use super::humane::quantile;
 use super::{Ending, SavedRun};
-use crate::measure::{self, Phase, Quantile, Scope, Summary, Tally};
+use crate::measure::{self, Cell, Phase, Quantile, Scope, Summary, Tally};
 use crate::time::{Moment, humane_duration};
 
 /// A stall is told where at least so many arrivals were due in it.
 const FEWEST_DUE: u64 = 5;
-/// Response times stall where a tenth of what is due in a stretch takes this long, and so many times the run's median.
+/// Response times stall where what is due in a tenth of a second takes this long, and so many times the run's median.
+const SECOND: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_millis(50);
 const TIMES_MEDIAN: f64 = 20.0;
+/// In a stretch of more than a second that alone may be chance, or how things are: as many calls are slow there too, and
+/// so many times the run's share of them.
+const FEWEST_SLOW: f64 = 10.0;
+const TIMES_SHARE: f64 = 2.0;
 /// No more stalls are told.
 const MOST_STALLS: usize = 100;
 
@@ -87,18 +92,28 @@ fn stalls(tally: &Tally) -> Vec<Event> {
         Some(Quantile::Finite(median)) => median,
         Some(Quantile::Unbounded) | None => return Vec::new(),
     };
-    let limit = LONG.max(median.mul_f64(TIMES_MEDIAN)).as_nanos() as f64;
+    let limit = LONG.max(median.mul_f64(TIMES_MEDIAN));
     let timeline = &tally.timeline;
+    let (level, name) = level(timeline.width());
+    let usual = tally.share_above(limit).unwrap_or(0.0);
+    let stands_out = |cell: &Cell, longest: f64| {
+        let slow = cell.ended().saturating_sub(cell.response.count_at_or_below(limit)) as f64;
+        longest >= limit.as_nanos() as f64
+            && (timeline.width() <= SECOND || slow >= FEWEST_SLOW && slow >= TIMES_SHARE * usual * cell.ended() as f64)
+    };
     let mut found: Vec<Stall> = Vec::new();
     for cell in timeline.cells().iter().filter(|cell| cell.scheduled > 0) {
-        let p90 = (cell.ended() > 0).then(|| cell.quantile(0.9).unwrap_or(f64::INFINITY));
-        if cell.came > 0 && p90.is_none_or(|p90| p90 < limit) {
+        let longest = (cell.ended() > 0).then(|| cell.quantile(level).unwrap_or(f64::INFINITY));
+        if cell.came > 0 && longest.is_none_or(|longest| !stands_out(cell, longest)) {
             continue;
         }
-        let (p90, due) = (p90.unwrap_or(0.0), u64::from(cell.scheduled));
+        let (longest, due) = (longest.unwrap_or(0.0), u64::from(cell.scheduled));
         match found.last_mut().filter(|stall| stall.last + 1 == cell.index) {
-            Some(stall) => *stall = Stall { last: cell.index, p90: stall.p90.max(p90), due: stall.due + due, ..*stall },
-            None => found.push(Stall { first: cell.index, last: cell.index, p90, due }),
+            Some(stall) => {
+                *stall =
+                    Stall { last: cell.index, longest: stall.longest.max(longest), due: stall.due + due, ..*stall };
+            }
+            None => found.push(Stall { first: cell.index, last: cell.index, longest, due }),
         }
     }
     found.retain(|stall| stall.due >= FEWEST_DUE);
@@ -109,15 +124,15 @@ fn stalls(tally: &Tally) -> Vec<Event> {
     let moment = |index: u64| Moment::from_secs_f64(index as f64 * width);
     let event = |stall: Stall| {
         let (at, until) = (moment(stall.first), moment(stall.last + 1));
-        let p90 = if stall.p90.is_finite() {
-            Quantile::Finite(Duration::from_nanos(stall.p90 as u64))
+        let longest = if stall.longest.is_finite() {
+            Quantile::Finite(Duration::from_nanos(stall.longest as u64))
         } else {
             Quantile::Unbounded
         };
         let what = format!(
-            "a stall within {}: p90 up to {}, of a run whose median is {}",
+            "a stall within {}: {name} up to {}, of a run whose median is {}",
             humane_duration(until.since(at)),
-            quantile(p90),
+            quantile(longest),
             humane_duration(median)
         );
         Event { kind: EventKind::Stall, at, until: Some(until), what }
@@ -125,12 +140,21 @@ fn stalls(tally: &Tally) -> Vec<Event> {
     found.into_iter().map(event).collect()
 }
 
-/// Cells from the first to the last, the highest of their p90 in nanoseconds, and how many arrivals were due in them.
+/// The quantile that a tenth of a second takes a stretch of this width beyond a limit, and its name.
+fn level(width: Duration) -> (f64, &'static str) {
+    match width.as_secs() {
+        0..=9 => (0.9, "p90"),
+        10..=99 => (0.99, "p99"),
+        _ => (0.999, "p99.9"),
+    }
+}
+
+/// Cells from the first to the last, the highest of their quantiles in nanoseconds, and how many arrivals were due in them.
 #[derive(Clone, Copy)]
 struct Stall {
     first: u64,
     last: u64,
-    p90: f64,
+    longest: f64,
     due: u64,
 }
 
@@ -164,5 +188,22 @@ mod tests {
         assert_eq!(found[0].what, "a stall within 3.00 s: p90 up to 2.90 s, of a run whose median is 1.05 ms");
         assert_eq!(found[0].until, Some(Moment::from_nanos(6_000_000_000)));
         assert_eq!(kinds(&run), [(EventKind::Stall, 3), (EventKind::ScheduleEnd, 10)]);
+    }
+
+    #[test]
+    fn half_a_second_in_which_calls_wait_is_found_among_ten_and_what_is_usual_is_none() {
+        // A hundred a second for 700 s; one call of fifty takes a second; from 500 s on all of half a second wait.
+        let plan = fixtures::plan("target = { url = \"http://localhost\" }");
+        let run = |stall: u64| {
+            fixtures::run(plan.clone(), 700, |n, intended| {
+                let wait = if (50_000..50_000 + stall).contains(&n) { 1_500_000 } else { 0 };
+                let usual = if n % 50 == 7 { 1_000_000 } else { 1_000 };
+                Told { flow: 0, operation: 0, fate: answer(intended, 50, wait + usual, Outcome::Ok), said: None }
+            })
+        };
+        assert_eq!(kinds(&run(0)), [(EventKind::ScheduleEnd, 700)]);
+        let found = events(&run(50));
+        assert_eq!(found[0].what, "a stall within 10.0 s: p99 up to 1.59 s, of a run whose median is 1.05 ms");
+        assert_eq!(found[0].at, Moment::from_nanos(500_000_000_000));
     }
 }

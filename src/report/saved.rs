@@ -3,6 +3,8 @@
 //! Only texts are read and written here; files are the caller's. A text may come from anywhere: whatever it holds, reading
 //! ends in a run that is safe to render or in an error that says why not.
 
+use std::io::Write;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -160,15 +162,25 @@ struct Header<'a> {
 }
 
 impl SavedRun {
-    /// The run as a text of one line and a line feed.
+    /// Writes the run as a text of one line and a line feed, piece by piece.
     ///
     /// # Errors
     ///
-    /// Where the summary holds what JSON cannot say; a summary of this program does not.
+    /// Where the writer fails, or the summary holds what JSON cannot say; a summary of this program does not.
+    pub fn write_json(&self, mut to: impl Write) -> Result<(), serde_json::Error> {
+        serde_json::to_writer(&mut to, &Written { format: FORMAT, version: VERSION, run: self })?;
+        to.write_all(b"\n").map_err(serde_json::Error::io)
+    }
+
+    /// The same as a text.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::write_json`], but for that of a writer.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
-        let mut text = serde_json::to_string(&Written { format: FORMAT, version: VERSION, run: self })?;
-        text.push('\n');
-        Ok(text)
+        let mut text = Vec::new();
+        self.write_json(&mut text)?;
+        Ok(String::from_utf8(text).expect("JSON is UTF-8"))
     }
 
     /// Reads what [`SavedRun::to_json`] wrote, in this or an earlier version of the program.
