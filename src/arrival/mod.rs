@@ -12,12 +12,14 @@ mod load;
 mod process;
 mod profile;
 mod shard;
+mod share;
 
 pub use arrivals::Arrivals;
 pub use load::LoadError;
 pub use process::{Process, ProcessError};
 pub use profile::{Profile, Segment};
 pub use shard::Shard;
+pub use share::{Sharer, shared_out};
 
 use crate::time::Moment;
 

@@ -119,7 +119,8 @@ impl Profile {
         Self::flat(rate, CENTURY)
     }
 
-    fn laid_out(segments: Vec<Segment>) -> Self {
+    /// The segments, whatever they are.
+    pub(super) fn laid_out(segments: Vec<Segment>) -> Self {
         let (mut begins, mut points_before) = (Moment::ZERO, 0.0);
         let legs = segments.into_iter().map(|segment| {
             let (ends, points_after) = (begins.after(segment.duration), points_before + segment.expected());

@@ -211,11 +211,11 @@ impl Helmsman {
     }
 
     fn status(&self, course: &Course) -> String {
-        let Course { now, rate, paused, end, changes } = *course;
+        let Course { now, rate, paused, end, latest_end, changes } = *course;
         let long = |moment: Moment| humane_duration(moment.since(Moment::ZERO));
         let state = match paused {
             Some(since) => format!("paused since {}", long(since)),
-            None if now >= end => "over".to_owned(),
+            None if now >= latest_end => "over".to_owned(),
             None => "running".to_owned(),
         };
         let rate = Rate::per_second(rate).unwrap_or(Rate::ZERO);

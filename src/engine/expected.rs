@@ -51,14 +51,9 @@ impl Expected {
         self.flows.iter().map(|intended| intended.end).max().unwrap_or_default()
     }
 
-    /// Fills in all whole seconds that are over.
-    pub(super) fn fill(&mut self, summary: &mut Summary, now: Moment) {
-        let whole = Moment::from_nanos(now.as_nanos() / SECOND * SECOND);
-        self.fill_to_end(summary, whole.min(self.end()));
-    }
-
-    /// Fills in all that is left up to `until`.
-    pub(super) fn fill_to_end(&mut self, summary: &mut Summary, until: Moment) {
+    /// Fills in what is left up to `until`: to the instant, so that a look at the summary in the middle of a second, or one
+    /// that is never followed by another, finds all that was intended by then.
+    pub(super) fn fill(&mut self, summary: &mut Summary, until: Moment) {
         while self.filled < until {
             let second = Moment::from_nanos((self.filled.as_nanos() / SECOND + 1) * SECOND);
             // A second in which warm-up ends is two pieces.
@@ -99,7 +94,13 @@ mod tests {
         let mut summary = Summary::new(Moment::from_nanos(4_500_000_000));
         let mut expected = Expected::new(&plan, Moment::from_nanos(4_500_000_000).into());
         expected.fill(&mut summary, Moment::from_nanos(3_700_000_000));
-        expected.fill_to_end(&mut summary, Moment::from_nanos(6_500_000_000));
+        // A ramp's area so far, to the instant.
+        let so_far = 100.0 / 4.0 * 3.7 * 3.7 / 2.0;
+        assert!(
+            (summary.tally(Scope::Total, None).timeline.cells().iter().map(|c| c.expected).sum::<f64>() - so_far).abs()
+                < 1e-6
+        );
+        expected.fill(&mut summary, Moment::from_nanos(6_500_000_000));
         let total = |scope, phase| {
             summary.tally(scope, Some(phase)).timeline.cells().iter().map(|cell| cell.expected).sum::<f64>()
         };

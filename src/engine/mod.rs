@@ -322,8 +322,9 @@ impl Collector {
                 self.summary.warmup = self.warmup.moment();
                 // Once it was stopped nothing more is due.
                 if !setup.stop.is_told() {
-                    self.expected.fill(&mut self.summary, now);
-                    self.summary.until = now.min(self.expected.end());
+                    let until = now.min(self.expected.end());
+                    self.expected.fill(&mut self.summary, until);
+                    self.summary.until = until;
                 }
                 if observe(&self.summary, now).is_break() {
                     setup.stop.in_order();
@@ -379,7 +380,7 @@ impl Collector {
         let stopped = lanes.iter().flatten().filter_map(|end| end.stopped).max();
         let until = stopped.unwrap_or(Moment::FAR).min(self.expected.end());
         self.summary.warmup = self.warmup.moment();
-        self.expected.fill_to_end(&mut self.summary, until);
+        self.expected.fill(&mut self.summary, until);
         let count = plan.run.lanes;
         let due = lanes.iter().zip(0..).map(|(end, index)| {
             if let Ok(end) = end {

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::clock::MonotonicClock;
 use super::expected::end_of;
-use crate::arrival::Profile;
+use crate::arrival::{Profile, Sharer, shared_out};
 use crate::plan::Plan;
 use crate::time::{Clock, Moment, Rate};
 
@@ -25,7 +25,7 @@ const MOST_CHANGES: usize = 1000;
 /// What is changed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Act {
-    /// The rest of the schedule goes on at this rate, all flows together, to its end.
+    /// The rest of the schedule goes on at this rate, all flows together, to its end: shared out as the plan has it.
     Rate(Rate),
     /// Nothing is due until the run is resumed.
     Pause,
@@ -73,6 +73,8 @@ pub enum Refused {
 /// What the flows of a plan intend, with the changes so far.
 #[derive(Clone, Debug)]
 pub(super) struct Loads {
+    /// What the plan says, whatever was changed: what a rate is shared out by.
+    weights: Vec<Profile>,
     /// Without pauses.
     planned: Vec<Profile>,
     /// What lanes follow.
@@ -85,7 +87,7 @@ impl Loads {
     pub(super) fn of(plan: &Plan) -> Self {
         let planned: Vec<Profile> = plan.flows.iter().map(|flow| flow.load.clone()).collect();
         let totals = plan.flows.iter().map(|flow| flow.total).collect();
-        Self { present: planned.clone(), planned, totals, changes: Vec::new() }
+        Self { present: planned.clone(), weights: planned.clone(), planned, totals, changes: Vec::new() }
     }
 
     /// What each flow intends.
@@ -95,12 +97,36 @@ impl Loads {
 
     /// The rate of all flows together at `moment`.
     pub(super) fn rate_at(&self, moment: Moment) -> f64 {
-        self.present.iter().map(|load| load.rate_at(moment).get()).sum()
+        self.rates_at(moment).map(Rate::get).sum()
+    }
+
+    /// The rate of each flow at `moment`: none where its last counted arrival is expected to be over.
+    fn rates_at(&self, moment: Moment) -> impl Iterator<Item = Rate> + '_ {
+        let rate = move |(load, total): (&Profile, &Option<u64>)| {
+            if moment < end_of(load, *total) { load.rate_at(moment) } else { Rate::ZERO }
+        };
+        self.present.iter().zip(&self.totals).map(rate)
     }
 
     /// When nothing more is due in any flow, as far as is expected.
     fn end(&self) -> Moment {
         self.present.iter().zip(&self.totals).map(|(load, total)| end_of(load, *total)).max().unwrap_or_default()
+    }
+
+    /// When nothing more is due for sure: where arrivals are counted, chance may make the last one later than expected.
+    fn latest_end(&self) -> Moment {
+        let end = self.present.iter().map(Profile::duration).max().unwrap_or_default();
+        Moment::ZERO.after(end)
+    }
+
+    /// What each flow would do from `at` on at this `rate`, all together.
+    fn shared_out(&self, rate: Rate, at: Moment) -> Vec<Profile> {
+        let sharer = |((profile, present), total): ((_, &Profile), &Option<u64>)| {
+            let left = total.map(|total| (total as f64 - present.expected_between(Moment::ZERO, at)).max(0.0));
+            Sharer { profile, left }
+        };
+        let sharers: Vec<_> = self.weights.iter().zip(&self.present).zip(&self.totals).map(sharer).collect();
+        shared_out(rate, at, &sharers)
     }
 
     /// Adopts those of `changes`, which begin with the ones adopted already, that are new; says whether there were any.
@@ -114,22 +140,29 @@ impl Loads {
 
     fn apply(&mut self, change: Change) {
         let Change { at, act } = change;
-        let all = self.rate_at(at);
-        let single = self.present.len() == 1;
-        for (present, planned) in self.present.iter_mut().zip(&mut self.planned) {
+        if let Act::Rate(rate) = act {
+            let parts = self.shared_out(rate, at);
+            for ((present, planned), part) in self.present.iter_mut().zip(&mut self.planned).zip(&parts) {
+                // Each for itself: what a pause left out stays left out.
+                (*present, *planned) = (present.spliced(at, part), planned.spliced(at, part));
+            }
+        }
+        for (present, planned) in self.present.iter_mut().zip(&self.planned) {
             match act {
-                Act::Rate(rate) => {
-                    let share = if single { 1.0 } else { present.rate_at(at).get() / all };
-                    let rate = Rate::per_second(rate.get() * share).unwrap_or(Rate::ZERO);
-                    *planned = planned.spliced(at, &Profile::flat(rate, planned.duration()));
-                    *present = planned.clone();
-                }
+                Act::Rate(_) => {}
                 Act::Pause => *present = present.spliced(at, &Profile::flat(Rate::ZERO, present.duration())),
                 Act::Resume => *present = present.spliced(at, planned),
                 Act::Stop => *present = present.until(at),
             }
         }
         self.changes.push(change);
+    }
+
+    /// What the flows that are not over weigh together at `moment`.
+    fn weights_at(&self, moment: Moment) -> f64 {
+        let ends = self.present.iter().zip(&self.totals).map(|(load, total)| end_of(load, *total));
+        let open = self.weights.iter().zip(ends).filter(|(_, end)| moment < *end);
+        open.map(|(load, _)| load.rate_at(moment).get()).sum()
     }
 
     /// Since when nothing is due at `moment` because somebody wanted it so.
@@ -143,10 +176,10 @@ impl Loads {
     fn check(&self, at: Moment, act: Act) -> Result<(), Refused> {
         let is_paused = self.paused_at(Moment::FAR).is_some();
         match act {
-            _ if at >= self.end() => Err(Refused::Over),
+            _ if at >= self.latest_end() => Err(Refused::Over),
             _ if self.changes.len() >= MOST_CHANGES && act != Act::Stop => Err(Refused::TooMany),
             Act::Rate(_) if is_paused => Err(Refused::Paused),
-            Act::Rate(_) if self.present.len() > 1 && self.rate_at(at) <= 0.0 => Err(Refused::NoShares),
+            Act::Rate(_) if self.weights.len() > 1 && self.weights_at(at) <= 0.0 => Err(Refused::NoShares),
             Act::Pause if is_paused => Err(Refused::PausedAlready),
             Act::Resume if !is_paused => Err(Refused::NotPaused),
             _ => Ok(()),
@@ -165,6 +198,8 @@ pub struct Course {
     pub paused: Option<Moment>,
     /// When its schedule is expected to end.
     pub end: Moment,
+    /// When it ends at the latest.
+    pub latest_end: Moment,
     /// How many changes there were.
     pub changes: usize,
 }
@@ -216,8 +251,7 @@ impl Steering {
 
     /// The intended rate of each flow at `now`.
     pub fn rates_at(&self, now: Moment) -> Vec<Rate> {
-        let loads = self.0.loads.lock().unwrap_or_else(PoisonError::into_inner);
-        loads.present.iter().map(|load| load.rate_at(now)).collect()
+        self.0.loads.lock().unwrap_or_else(PoisonError::into_inner).rates_at(now).collect()
     }
 
     /// Whether the run is paused at `now`.
@@ -229,8 +263,9 @@ impl Steering {
     pub fn course(&self) -> Option<Course> {
         let now = self.0.clock.get()?.now();
         let loads = self.0.loads.lock().unwrap_or_else(PoisonError::into_inner);
-        let (rate, paused, end) = (loads.rate_at(now), loads.paused_at(now), loads.end());
-        Some(Course { now, rate, paused, end, changes: loads.changes.len() })
+        let (rate, paused) = (loads.rate_at(now), loads.paused_at(now));
+        let (end, latest_end) = (loads.end(), loads.latest_end());
+        Some(Course { now, rate, paused, end, latest_end, changes: loads.changes.len() })
     }
 }
 
@@ -263,6 +298,99 @@ impl Ear {
                 Err(_) => std::future::pending().await,
             },
             None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::plan::{Draft, Faults, FlowDraft, Load};
+
+    fn loads(flows: &[(&str, Option<u64>)]) -> Loads {
+        let flow = |(load, total): &(&str, Option<u64>)| FlowDraft {
+            load: Load { profile: Some(load.parse().unwrap()), total: *total, ..Load::default() },
+            ..FlowDraft::default()
+        };
+        let flows = flows.iter().map(flow).collect();
+        Loads::of(&Draft { flows, ..Draft::default() }.check(1, Faults::default()).unwrap())
+    }
+
+    fn at(seconds: f64) -> Moment {
+        Moment::from_secs_f64(seconds)
+    }
+
+    fn rate(rate: f64) -> Act {
+        Act::Rate(Rate::per_second(rate).unwrap())
+    }
+
+    fn changed(loads: &mut Loads, acts: &[(f64, Act)]) {
+        for (seconds, act) in acts {
+            loads.apply(Change { at: at(*seconds), act: *act });
+        }
+    }
+
+    fn sent(loads: &Loads) -> f64 {
+        loads.present.iter().map(Profile::expected).sum()
+    }
+
+    #[test]
+    fn a_rate_after_a_pause_does_not_make_up_for_what_was_left_out() {
+        let mut loads = loads(&[("500/s for 12s", None)]);
+        changed(&mut loads, &[(2.0, Act::Pause), (6.0, Act::Resume), (6.1, rate(500.0))]);
+        assert!((sent(&loads) - 4000.0).abs() < 1e-6, "{}", sent(&loads));
+        changed(&mut loads, &[(8.0, Act::Pause), (9.0, Act::Resume)]);
+        assert!((sent(&loads) - 3500.0).abs() < 1e-6, "{}", sent(&loads));
+    }
+
+    #[test]
+    fn flows_that_are_over_get_nothing_of_a_rate() {
+        let mut loads = loads(&[("100/s for 8s", Some(100)), ("100/s for 8s", None)]);
+        assert_eq!((loads.rate_at(at(0.5)), loads.rate_at(at(3.0))), (200.0, 100.0));
+        changed(&mut loads, &[(3.0, rate(400.0))]);
+        let rates: Vec<f64> = loads.rates_at(at(4.0)).map(Rate::get).collect();
+        assert_eq!(rates, [0.0, 400.0]);
+    }
+
+    #[test]
+    fn a_rate_of_none_can_be_followed_by_another() {
+        let mut loads = loads(&[("100/s for 8s", None), ("300/s for 8s", None)]);
+        changed(&mut loads, &[(1.0, rate(0.0))]);
+        assert_eq!((loads.rate_at(at(2.0)), loads.check(at(2.0), rate(40.0))), (0.0, Ok(())));
+        changed(&mut loads, &[(2.0, rate(40.0))]);
+        assert_eq!(loads.rates_at(at(3.0)).map(Rate::get).collect::<Vec<_>>(), [10.0, 30.0]);
+    }
+
+    #[test]
+    fn counted_arrivals_that_chance_makes_late_can_still_be_stopped() {
+        let loads = loads(&[("1/s for 60s", Some(8))]);
+        assert_eq!((loads.end(), loads.check(at(8.5), Act::Stop)), (at(8.0), Ok(())));
+        assert_eq!(loads.check(at(60.0), Act::Stop), Err(Refused::Over));
+    }
+
+    proptest! {
+        #[test]
+        fn a_change_leaves_what_was_due_before_it_as_it_was(
+            acts in prop::collection::vec((0..4_u8, 1..300_u32, 1..30_u32), 1..12), flows in 1..3_usize,
+        ) {
+            let plan = [("50/s for 4s, ramp to 100/s over 6s", None), ("20/s for 10s", Some(90))];
+            let mut loads = loads(&plan[..flows]);
+            let mut now = 0.0;
+            for (act, per_second, tenths) in acts {
+                now += f64::from(tenths) / 10.0;
+                let act = [rate(per_second.into()), Act::Pause, Act::Resume, Act::Stop][usize::from(act)];
+                if loads.check(at(now), act).is_err() {
+                    continue;
+                }
+                let before = loads.clone();
+                loads.apply(Change { at: at(now), act });
+                for (old, new) in before.present.iter().zip(&loads.present) {
+                    let (old, new) = (old.expected_between(Moment::ZERO, at(now)), new.expected_between(Moment::ZERO, at(now)));
+                    prop_assert!((old - new).abs() < 1e-6, "{act:?} at {now}: {old} {new}");
+                }
+            }
         }
     }
 }
