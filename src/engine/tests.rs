@@ -106,6 +106,20 @@ fn plan(load: &str, change: impl FnOnce(&mut Draft)) -> Plan {
     draft.check(1, Faults::default()).unwrap()
 }
 
+/// What a run needs that nobody disturbs, with no warm-up.
+fn setup() -> Setup {
+    Setup {
+        identity: RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 },
+        bounds: Bounds::default(),
+        side_calls: Vec::new(),
+        sightings: Sightings::default(),
+        events: Sightings::default(),
+        stop: Stop::new(),
+        steering: None,
+        warmup: Moment::ZERO.into(),
+    }
+}
+
 fn go(plan: &Plan, manner: Manner, observe: impl FnMut(&Summary, Moment) -> ControlFlow<()>) -> Ended {
     go_until(plan, manner, plan.latest_warmup().into(), observe)
 }
@@ -116,17 +130,7 @@ fn go_until(
     warmup: WarmupEnd,
     observe: impl FnMut(&Summary, Moment) -> ControlFlow<()>,
 ) -> Ended {
-    let identity = RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 };
-    let setup = Setup {
-        steering: None,
-        identity,
-        bounds: Bounds::default(),
-        side_calls: Vec::new(),
-        sightings: Sightings::default(),
-        events: Sightings::default(),
-        stop: Stop::new(),
-        warmup,
-    };
+    let setup = Setup { warmup, ..setup() };
     run(plan, &setup, |_, clock| scripted(manner, clock), observe).unwrap()
 }
 
@@ -212,17 +216,7 @@ fn a_run_that_is_ended_in_order_awaits_what_was_due_and_expects_no_more() {
 #[test]
 fn a_run_that_was_stopped_before_it_began_sends_next_to_nothing() {
     let plan = plan("1000/s for 1h", |_| {});
-    let identity = RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 };
-    let setup = Setup {
-        steering: None,
-        identity,
-        bounds: Bounds::default(),
-        side_calls: Vec::new(),
-        sightings: Sightings::default(),
-        events: Sightings::default(),
-        stop: Stop::new(),
-        warmup: Moment::ZERO.into(),
-    };
+    let setup = setup();
     setup.stop.now();
     let ended = run(&plan, &setup, |_, clock| scripted(Manner::Prompt, clock), carry_on);
     assert!(accounts(&ended.unwrap()).scheduled < 60_000);
@@ -254,17 +248,7 @@ fn nothing_is_sent_before_the_run_begins() {
 #[test]
 fn a_lane_that_breaks_down_is_told_and_its_arrivals_are_missed() {
     let plan = plan("1000/s for 100ms", |_| {});
-    let identity = RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 };
-    let setup = Setup {
-        steering: None,
-        identity,
-        bounds: Bounds::default(),
-        side_calls: Vec::new(),
-        sightings: Sightings::default(),
-        events: Sightings::default(),
-        stop: Stop::new(),
-        warmup: Moment::ZERO.into(),
-    };
+    let setup = setup();
     let broken = |_: u32, _: MonotonicClock| -> Scripted { panic!("no driver, as told") };
     let ended = run(&plan, &setup, broken, carry_on).unwrap();
     assert_eq!(ended.lost_lanes, ["the lane's thread panicked"]);
@@ -400,17 +384,7 @@ fn a_load_that_is_changed_is_the_same_for_one_lane_and_for_three() {
         let plan = plan("200/s for 1500ms", |draft| draft.lanes = NonZeroU32::new(lanes));
         let steering = Steering::new(&plan);
         assert_eq!(steering.change(Act::Pause), Err(Refused::NotYet));
-        let identity = RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 };
-        let setup = Setup {
-            identity,
-            bounds: Bounds::default(),
-            side_calls: Vec::new(),
-            sightings: Sightings::default(),
-            events: Sightings::default(),
-            stop: Stop::new(),
-            steering: Some(steering.clone()),
-            warmup: Moment::ZERO.into(),
-        };
+        let setup = Setup { steering: Some(steering.clone()), ..setup() };
         let mut changes = Vec::new();
         let ended = run(
             &plan,
