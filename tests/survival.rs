@@ -58,7 +58,10 @@ fn a_kill_leaves_a_run_that_is_at_most_a_checkpoint_short() {
         // machine that has other things to do.
         let missing = sent - accounting.scheduled as f64;
         assert!(missing <= 2.0 * 1.5 * 200.0, "{missing} of {sent} arrivals are missing after {after:?}");
-        let told = finish_line(&format!("report {} --judge observed --objective p50<60s", path.display()));
+        let told = finish_line(&format!(
+            "report {} --judge observed --objective p50<60s --objective rate>=200/s",
+            path.display()
+        ));
         assert_eq!(told.code, Some(if accounting.answered > 0 { 0 } else { 3 }), "{}{}", told.err, told.out);
         assert!(told.out.contains("The run was cut off") && told.out.contains("OBJECTIVES"), "{}", told.out);
         assert!(at > Moment::ZERO && run.plan.flows[0].load.duration() == Duration::from_hours(1));
