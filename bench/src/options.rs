@@ -20,7 +20,7 @@ pub(crate) struct Options {
     /// How often each measurement is made [default: 3, quick: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) repeats: Option<u32>,
-    /// How long each generator is looked at [default: 3s, quick: 700ms]
+    /// How long each generator is looked at [default: 3s, quick: 600ms]
     #[arg(long, value_name = "D", value_parser = parse_duration)]
     pub(crate) window: Option<Duration>,
     /// Write each figure as a line of JSON
@@ -63,6 +63,8 @@ pub(crate) enum Part {
     Memory,
     /// From the end of the preflight to the first call
     Start,
+    /// Whether mcpace says so when it does not get the processor that it needs
+    Starved,
     /// CPU per call over SSE, TLS and HTTP/2
     Wires,
 }
@@ -77,11 +79,11 @@ impl Options {
     }
 
     pub(crate) fn window(&self) -> Duration {
-        self.window.unwrap_or(Duration::from_millis(if self.quick { 700 } else { 3000 }))
+        self.window.unwrap_or(Duration::from_millis(if self.quick { 600 } else { 3000 }))
     }
 
     pub(crate) fn warm_up(&self) -> Duration {
-        Duration::from_millis(if self.quick { 300 } else { 1000 })
+        Duration::from_millis(if self.quick { 200 } else { 1000 })
     }
 
     /// One value for a quick run and another for a whole one.

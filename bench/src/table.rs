@@ -31,12 +31,12 @@ type Row = (Figure, Vec<(String, Vec<f64>)>);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     rows: Vec<Row>,
-    troubles: Vec<Trouble>,
+    notes: Vec<Note>,
 }
 
-/// A measurement that came to nothing.
+/// What has to be said of a measurement: it came to nothing, or is not to be trusted.
 #[derive(Clone, Debug)]
-struct Trouble {
+struct Note {
     part: &'static str,
     case: String,
     tool: String,
@@ -57,44 +57,27 @@ impl Table {
         }
     }
 
-    /// Adds what went wrong.
-    pub(crate) fn trouble(&mut self, part: &'static str, case: &str, tool: &str, why: &str) {
+    /// Adds a remark.
+    pub(crate) fn note(&mut self, part: &'static str, case: &str, tool: &str, why: &str) {
         let (case, tool, why) = (case.to_owned(), tool.to_owned(), why.to_owned());
-        self.troubles.push(Trouble { part, case, tool, why });
+        self.notes.push(Note { part, case, tool, why });
     }
 
-    /// How many measurements of `tool` and its manners came to nothing.
-    pub(crate) fn troubles_of(&self, tool: &str) -> usize {
-        self.troubles.iter().filter(|trouble| trouble.tool.starts_with(tool)).count()
-    }
-
-    /// Markdown: a table for each part, and a list of what went wrong.
+    /// Markdown: a table for each part, and a list of remarks.
     pub(crate) fn markdown(&self) -> String {
         let mut out = String::new();
-        let mut part = "";
-        for (figure, tools) in &self.rows {
-            if figure.part != part {
-                part = figure.part;
-                let head = ["case", "figure", "tool", "median", "least – most", "÷ oha"];
-                let _ = writeln!(out, "\n### {part}\n\n{}", line(&head.map(str::to_owned)));
-                let _ = writeln!(out, "|{}|", WIDTHS.map(|width| "-".repeat(width + 2)).join("|"));
-            }
-            for (tool, values) in tools {
-                let Some(spread) = Spread::of(values) else { continue };
-                let ratio = ratio(tools, tool, spread).map_or_else(String::new, |ratio| format!("{ratio:.2}"));
-                let apart = match values.len() {
-                    1 => String::new(),
-                    _ => format!("{} – {}", short(spread.least), short(spread.most)),
-                };
-                let name = format!("{}, {}", figure.name, figure.unit);
-                let cells = [figure.case.clone(), name, tool.clone(), short(spread.median), apart, ratio];
-                let _ = writeln!(out, "{}", line(&cells));
-            }
+        let mut parts: Vec<&str> = self.rows.iter().map(|(figure, _)| figure.part).collect();
+        parts.dedup();
+        for part in parts {
+            let rows: Vec<[String; COLUMNS]> =
+                self.rows.iter().filter(|(figure, _)| figure.part == part).flat_map(cells).collect();
+            let _ = writeln!(out, "\n### {part}\n");
+            write_rows(&mut out, &rows);
         }
-        if !self.troubles.is_empty() {
-            let _ = writeln!(out, "\n### what came to nothing\n");
+        if !self.notes.is_empty() {
+            let _ = writeln!(out, "\n### notes\n");
         }
-        for Trouble { part, case, tool, why } in &self.troubles {
+        for Note { part, case, tool, why } in &self.notes {
             let _ = writeln!(out, "- {part}, {case}: {tool} {why}");
         }
         out
@@ -109,32 +92,62 @@ impl Table {
                 lines.push(json!({
                     "part": figure.part, "case": figure.case, "figure": figure.name, "unit": figure.unit, "tool": tool,
                     "median": spread.median, "least": spread.least, "most": spread.most, "values": values,
-                    "to_oha": ratio(tools, tool, spread),
+                    "to_oha": ratio(figure, tools, tool, spread),
                 }));
             }
         }
-        lines.extend(self.troubles.iter().map(
-            |Trouble { part, case, tool, why }| json!({ "part": part, "case": case, "tool": tool, "trouble": why }),
-        ));
+        lines.extend(
+            self.notes
+                .iter()
+                .map(|Note { part, case, tool, why }| json!({ "part": part, "case": case, "tool": tool, "note": why })),
+        );
         lines
     }
 }
 
-/// The median of a tool by that of the reference; `None` for the reference itself, or where there is none to divide by.
-fn ratio(tools: &[(String, Vec<f64>)], tool: &str, spread: Spread) -> Option<f64> {
+/// The median of a tool by that of the reference; `None` for the reference itself, where there is none to divide by, and of
+/// errors, which are compared with nothing.
+fn ratio(figure: &Figure, tools: &[(String, Vec<f64>)], tool: &str, spread: Spread) -> Option<f64> {
     let (_, reference) = tools.iter().find(|(name, _)| name == REFERENCE && tool != REFERENCE)?;
     let reference = Spread::of(reference)?.median;
-    (reference > 0.0).then(|| spread.median / reference)
+    (reference > 0.0 && figure.part != "truth").then(|| spread.median / reference)
 }
 
-const WIDTHS: [usize; 6] = [18, 34, 18, 9, 17, 6];
+const COLUMNS: usize = 6;
+const HEAD: [&str; COLUMNS] = ["case", "figure", "tool", "median", "least – most", "÷ oha"];
+/// Columns of words, which stand on the left.
+const WORDS: usize = 3;
 
-fn line(cells: &[String; 6]) -> String {
-    let mut out = String::from("|");
-    for (place, (cell, width)) in cells.iter().zip(WIDTHS).enumerate() {
-        let _ = if place < 3 { write!(out, " {cell:<width$} |") } else { write!(out, " {cell:>width$} |") };
+/// A line for each tool.
+fn cells((figure, tools): &Row) -> Vec<[String; COLUMNS]> {
+    let of = |(tool, values): &(String, Vec<f64>)| {
+        let spread = Spread::of(values)?;
+        let apart = match values.len() {
+            1 => String::new(),
+            _ => format!("{} – {}", short(spread.least), short(spread.most)),
+        };
+        let ratio = ratio(figure, tools, tool, spread).map_or_else(String::new, |ratio| format!("{ratio:.2}"));
+        let name = format!("{}, {}", figure.name, figure.unit);
+        Some([figure.case.clone(), name, tool.clone(), short(spread.median), apart, ratio])
+    };
+    tools.iter().filter_map(of).collect()
+}
+
+fn write_rows(out: &mut String, rows: &[[String; COLUMNS]]) {
+    let head = HEAD.map(str::to_owned);
+    let width = |column: usize| rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
+    let rule = std::array::from_fn(|column| {
+        let dashes = "-".repeat(widths[column] - 1);
+        // A colon on the right is Markdown's way to put a column there.
+        if column < WORDS { format!("{dashes}-") } else { format!("{dashes}:") }
+    });
+    for row in [&head, &rule].into_iter().chain(rows) {
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            let _ = if column < WORDS { write!(out, "| {cell:<width$} ") } else { write!(out, "| {cell:>width$} ") };
+        }
+        out.push_str("|\n");
     }
-    out
 }
 
 /// A number with three or four digits that matter.
@@ -158,7 +171,7 @@ mod tests {
             table.add(figure(), tool, value);
         }
         table.add(figure(), "mcpace exact", 44.0);
-        table.trouble("cost", "1000/s", "k6", "failed with exit code 2: no");
+        table.note("cost", "1000/s", "k6", "failed with exit code 2: no");
         table
     }
 
@@ -173,7 +186,7 @@ mod tests {
         );
         assert_eq!(lines[0]["to_oha"], 44.0 / 69.0);
         assert_eq!((&lines[1]["median"], &lines[1]["to_oha"]), (&69.0.into(), &Value::Null));
-        assert_eq!(lines[2]["trouble"], "failed with exit code 2: no");
+        assert_eq!(lines[2]["note"], "failed with exit code 2: no");
     }
 
     #[test]
@@ -184,6 +197,5 @@ mod tests {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         assert_eq!(cells, ["", "1000/s", "CPU per call, µs", "mcpace exact", "44.0", "42.0 – 46.0", "0.64", ""]);
         assert!(text.ends_with("- cost, 1000/s: k6 failed with exit code 2: no\n"), "{text}");
-        assert_eq!((table().troubles_of("k6"), table().troubles_of("mcpace")), (1, 0));
     }
 }

@@ -9,7 +9,8 @@ const PART: &str = "cost";
 pub(crate) fn measure(bench: &mut Bench) {
     let rates: &[u32] = bench.options.pick(&[1000, 10_000], &[1000, 5000, 10_000, 20_000]);
     let watch = bench.watch();
-    let paced = bench.there([Tool::Exact, Tool::Economical].into_iter().chain(RATED_PEERS));
+    let peers = bench.options.pick(&RATED_PEERS[..1], &RATED_PEERS).iter().copied();
+    let paced = bench.there([Tool::Exact, Tool::Economical].into_iter().chain(peers));
     let fast = bench.there([Tool::Auto].into_iter().chain(FAST_PEERS));
     for _ in 0..bench.options.repeats() {
         for &rate in rates {
@@ -37,5 +38,8 @@ pub(super) fn add(bench: &mut Bench, part: &'static str, case: &str, tool: Tool,
         && case != "saturated"
     {
         bench.add(Figure::new(part, case, "pacing lag p99", "µs"), tool, own.lag[1]);
+        if let Some(doubt) = &own.doubt {
+            bench.table.note(part, case, tool.name(), &format!("doubts its run: {doubt}"));
+        }
     }
 }

@@ -18,12 +18,14 @@ const MOST: u32 = 300_000;
 pub(crate) fn measure(bench: &mut Bench) {
     let step = bench.options.pick(20_000, 10_000);
     let watch = Watch { window: bench.options.window().min(std::time::Duration::from_secs(1)), ..bench.watch() };
-    let tools = bench.there([Tool::Auto, Tool::Oha]);
+    let tries = bench.options.pick(1, TRIES);
+    let tools = bench.options.pick(&[Tool::Auto][..], &[Tool::Auto, Tool::Oha]);
+    let tools = bench.there(tools.iter().copied());
     for _ in 0..bench.options.repeats() {
         for &tool in &tools {
             let (mut highest, mut at_highest) = (0, None);
             for rate in (1..).map(|n| n * step).take_while(|rate| *rate <= MOST) {
-                let Some(seen) = try_rate(bench, tool, rate, watch) else { break };
+                let Some(seen) = try_rate(bench, tool, rate, watch, tries) else { break };
                 (highest, at_highest) = (rate, Some(seen));
             }
             bench.add(Figure::new(PART, CASE, "highest rate held", "1/s"), tool, f64::from(highest));
@@ -37,8 +39,8 @@ pub(crate) fn measure(bench: &mut Bench) {
 }
 
 /// The first try that holds the rate.
-fn try_rate(bench: &mut Bench, tool: Tool, rate: u32, watch: Watch) -> Option<Seen> {
-    for _ in 0..TRIES {
+fn try_rate(bench: &mut Bench, tool: Tool, rate: u32, watch: Watch, tries: u32) -> Option<Seen> {
+    for _ in 0..tries {
         let seen = bench.once(PART, &format!("{rate}/s"), tool, &Load::at(rate, watch.span()), watch)?;
         if is_held(&seen, rate) {
             return Some(seen);

@@ -44,7 +44,7 @@ fn by_connections(bench: &mut Bench, tool: Tool, connections: u32) {
 }
 
 fn by_calls(bench: &mut Bench, tool: Tool) {
-    let calls: u32 = bench.options.pick(200_000, 10_000_000);
+    let calls: u32 = bench.options.pick(120_000, 10_000_000);
     let case = format!("{calls} calls");
     let span = Duration::from_secs(u64::from(calls / LONG_RATE));
     let watch = Watch { warm_up: span / 10, window: span * 17 / 20, rest: span / 20 };

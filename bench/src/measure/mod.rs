@@ -6,5 +6,6 @@ pub(crate) mod exactness;
 pub(crate) mod highest;
 pub(crate) mod memory;
 pub(crate) mod start;
+pub(crate) mod starved;
 pub(crate) mod truth;
 pub(crate) mod wires;

@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::http::{Asked, asked};
 use super::reply::Writer;
-use super::shared::{Shared, Stamp};
+use super::shared::Shared;
 use crate::clock::wall;
 
 /// What a server on this machine needs to be believed by whoever trusts the authority that is written to `file`.
@@ -89,7 +89,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
     };
     let asked = asked(&body);
     match asked {
-        Asked::Call(id) => shared.called(Stamp { id, at }, body.len()),
+        Asked::Call(id) => shared.called(id, at, body.len()),
         _ => shared.asked(at),
     }
     let mut writer = Writer::default();

@@ -16,7 +16,7 @@ use rustix::time::Timespec;
 
 use super::http::{Asked, asked, request};
 use super::reply::{NOT_ALLOWED, Writer};
-use super::shared::{Freezing, Shared, Stamp};
+use super::shared::{Freezing, Shared};
 use crate::clock::{monotonic, wall};
 
 const LISTENER: u64 = 0;
@@ -187,7 +187,7 @@ impl Raw {
             }
             let asked = asked(request.body);
             let is_call = if let Asked::Call(id) = asked {
-                self.shared.called(Stamp { id, at }, request.body.len());
+                self.shared.called(id, at, request.body.len());
                 true
             } else {
                 self.shared.asked(at);
@@ -199,6 +199,9 @@ impl Raw {
                 self.later.push_back(Later { due: monotonic() + delay, connection: key, answer: answer.to_vec() });
             } else {
                 stream.write_all(answer)?;
+                if is_call {
+                    self.shared.answered(wall());
+                }
             }
         }
         Ok(used)

@@ -18,6 +18,8 @@ pub(crate) struct Stamp {
     pub(crate) id: u64,
     /// When the kernel had it, nanoseconds of the wall clock.
     pub(crate) at: u64,
+    /// When its answer had been written, by the same clock; 0 where that is not known.
+    pub(crate) answered: u64,
 }
 
 /// Freezes to come: for so long, every so often, the first at that moment of the wall clock.
@@ -35,6 +37,7 @@ pub(crate) struct Shared {
     connections: AtomicU64,
     ids: Box<[AtomicU64]>,
     stamps: Box<[AtomicU64]>,
+    answers: Box<[AtomicU64]>,
     kept: AtomicUsize,
     /// When the last request came that is no call.
     asked_last: AtomicU64,
@@ -55,6 +58,7 @@ impl Shared {
             connections: AtomicU64::new(0),
             ids: zeros(),
             stamps: zeros(),
+            answers: zeros(),
             kept: AtomicUsize::new(0),
             asked_last: AtomicU64::new(0),
             body_length: AtomicUsize::new(0),
@@ -66,15 +70,24 @@ impl Shared {
         }
     }
 
-    /// Notes a call; for the server.
-    pub(crate) fn called(&self, stamp: Stamp, body_length: usize) {
+    /// Notes a call with its id, and when it came; for the server.
+    pub(crate) fn called(&self, call: u64, came: u64, body_length: usize) {
         self.calls.store(self.calls.load(Relaxed) + 1, Relaxed);
         self.body_length.store(body_length, Relaxed);
         let kept = self.kept.load(Relaxed);
         if let (Some(id), Some(at)) = (self.ids.get(kept), self.stamps.get(kept)) {
-            id.store(stamp.id, Relaxed);
-            at.store(stamp.at, Relaxed);
+            id.store(call, Relaxed);
+            at.store(came, Relaxed);
+            self.answers[kept].store(0, Relaxed);
             self.kept.store(kept + 1, Release);
+        }
+    }
+
+    /// Notes that the last call is answered; for the server.
+    pub(crate) fn answered(&self, at: u64) {
+        let kept = self.kept.load(Relaxed);
+        if let Some(answer) = kept.checked_sub(1).and_then(|last| self.answers.get(last)) {
+            answer.store(at, Relaxed);
         }
     }
 
@@ -117,8 +130,13 @@ impl Shared {
     /// The first calls since then, as many as fit, in the order in which they were read.
     pub(crate) fn stamps(&self) -> Vec<Stamp> {
         let kept = self.kept.load(Acquire);
-        let pairs = self.ids.iter().zip(&self.stamps).take(kept);
-        pairs.map(|(id, at)| Stamp { id: id.load(Relaxed), at: at.load(Relaxed) }).collect()
+        let all = self.ids.iter().zip(&self.stamps).zip(&self.answers).take(kept);
+        all.map(|((id, at), answered)| Stamp {
+            id: id.load(Relaxed),
+            at: at.load(Relaxed),
+            answered: answered.load(Relaxed),
+        })
+        .collect()
     }
 
     /// How long each answer waits from now on.
