@@ -74,7 +74,14 @@ impl Bench {
             .and_then(|seen| agrees(&seen).map(|()| seen));
         shared.answer_as(Form::Json);
         match seen {
-            Ok(seen) => Some(seen),
+            Ok(seen) => {
+                // Beyond what can be held, calls that were never sent are no surprise.
+                if seen.said.failed > 0 && load.rate.is_some() {
+                    let why = format!("did not do well with {} of {} calls", seen.said.failed, seen.said.calls);
+                    self.table.note(part, case, tool.name(), &why);
+                }
+                Some(seen)
+            }
             Err(why) => {
                 self.trouble(part, case, tool, &why);
                 None

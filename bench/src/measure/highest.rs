@@ -29,6 +29,9 @@ pub(crate) fn measure(bench: &mut Bench) {
                 (highest, at_highest) = (rate, Some(seen));
             }
             bench.add(Figure::new(PART, CASE, "highest rate held", "1/s"), tool, f64::from(highest));
+            if highest == 0 {
+                bench.table.note(PART, CASE, tool.name(), &format!("held no rate, not even {step}/s"));
+            }
             let Some(seen) = at_highest else { continue };
             bench.add(Figure::new(PART, CASE, "CPU per call there", "µs"), tool, seen.cost.cpu_per_call());
             if let Some(own) = seen.said.own {

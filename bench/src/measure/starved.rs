@@ -8,7 +8,7 @@ use crate::tools::{Load, Tool};
 
 const PART: &str = "starved";
 /// So much that it needs more of its core than the others leave it.
-const RATE: u32 = 20_000;
+const RATE: u32 = 50_000;
 const BUSY: usize = 3;
 
 pub(crate) fn measure(bench: &mut Bench) {
@@ -39,8 +39,11 @@ pub(crate) fn measure(bench: &mut Bench) {
         let Some(own) = seen.and_then(|seen| seen.said.own) else { continue };
         bench.add(Figure::new(PART, &case, "pacing lag p99", "µs"), Tool::Auto, own.lag[1]);
         bench.add(Figure::new(PART, &case, "runs called INVALID", "of 1"), Tool::Auto, f64::from(own.doubt.is_some()));
-        if let Some(doubt) = own.doubt {
-            bench.table.note(PART, &case, Tool::Auto.name(), &format!("doubts itself, as it should: {doubt}"));
+        match own.doubt {
+            Some(doubt) => {
+                bench.table.note(PART, &case, Tool::Auto.name(), &format!("doubts itself, as it should: {doubt}"));
+            }
+            None => bench.trouble(PART, &case, Tool::Auto, "was starved, and did not doubt itself"),
         }
     }
     bench.machine.is_realtime = is_realtime;

@@ -20,26 +20,41 @@ const NAMES: [&str; 3] = ["p95", "p99", "p99.9"];
 
 pub(crate) fn measure(bench: &mut Bench) {
     // A tenth of the time either way.
-    let (span, every, length) = bench.options.pick((5, 5000, 500), (20, 5000, 500));
-    let (every, length) = (Duration::from_millis(every), Duration::from_millis(length));
-    let case = format!("{} ms every {} s", length.as_millis(), every.as_secs());
-    let peers = RATED_PEERS.into_iter().filter(|tool| bench.options.pick(*tool == Tool::Oha, true));
-    let tools: Vec<Tool> = [Tool::Auto, Tool::OhaCorrected].into_iter().chain(peers).collect();
-    let tools = bench.there(tools);
+    let (every, length) = (Duration::from_secs(5), Duration::from_millis(500));
     let second = Duration::from_secs(1);
-    let watch = Watch { warm_up: second, window: second * (span - 2), rest: second };
+    let window = bench.options.pick(3, 18) * second;
+    let watch = Watch { warm_up: second, window, rest: second };
+    let peers = bench.options.pick(&RATED_PEERS[..1], &RATED_PEERS).iter().copied();
+    let tools = bench.there([Tool::Auto, Tool::OhaCorrected].into_iter().chain(peers));
+    // Over as many connections as others have, and over as many as a freeze makes it open.
+    let bounds = bench.options.pick(&[true][..], &[true, false]);
     for _ in 0..bench.options.repeats() {
         for &tool in &tools {
-            // Starting takes a generator less than a second: the first freeze is half a period into the run, or sooner.
-            let first = wall() + every.as_nanos() as u64 / 2;
-            let (every, length) = (every.as_nanos() as u64, length.as_nanos() as u64);
-            bench.server.shared.freeze(Some(Freezing { first, every, length }));
-            let seen = bench.once(PART, &case, tool, &Load::at(RATE, watch.span()), watch);
-            bench.server.shared.freeze(None);
-            if let Some(seen) = seen {
-                compare(bench, &case, tool, watch.span(), seen.said.response);
+            for &is_bound in bounds.iter().filter(|is_bound| **is_bound || tool == Tool::Auto) {
+                let load = Load { is_bound, ..Load::at(RATE, watch.span()) };
+                let over = if is_bound { "64 connections" } else { "any connections" };
+                let case = format!("{} ms every {} s, {over}", length.as_millis(), every.as_secs());
+                under_freezes(bench, &case, tool, &load, watch, (every, length));
             }
         }
+    }
+}
+
+fn under_freezes(
+    bench: &mut Bench,
+    case: &str,
+    tool: Tool,
+    load: &Load,
+    watch: Watch,
+    (every, length): (Duration, Duration),
+) {
+    let (every, length) = (every.as_nanos() as u64, length.as_nanos() as u64);
+    // Generators start in less than a second: the first freeze is some two seconds into the run.
+    bench.server.shared.freeze(Some(Freezing { first: wall() + every / 2, every, length }));
+    let seen = bench.once(PART, case, tool, load, watch);
+    bench.server.shared.freeze(None);
+    if let Some(seen) = seen {
+        compare(bench, case, tool, watch.span(), seen.said.response);
     }
 }
 

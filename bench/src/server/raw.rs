@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::socket::{Backlog, ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
@@ -26,12 +26,11 @@ const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
 /// The address to listen on, with a queue that holds what arrives in a freeze.
 pub(crate) fn listen() -> io::Result<TcpListener> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
-    bind(&socket, &std::net::SocketAddr::from(([127, 0, 0, 1], 0)))?;
-    listen(&socket, 8192)?;
-    Ok(TcpListener::from(socket))
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    // Once more: the queue of the standard library holds 128.
+    nix::sys::socket::listen(&listener, Backlog::MAXCONN)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 struct Connection {
