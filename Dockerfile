@@ -13,7 +13,7 @@ FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src ./src
-COPY benches ./benches
+COPY bench ./bench
 RUN cargo build --release --locked --bin mcpace && install -D target/release/mcpace /dist/mcpace
 
 FROM scratch AS prebuilt

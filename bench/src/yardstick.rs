@@ -4,37 +4,30 @@ use std::io;
 use std::time::Duration;
 
 use rustix::time::{
-    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime, timerfd_create,
-    timerfd_settime,
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
+
+use crate::clock::monotonic;
 
 const ZERO: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// How late each wake-up was, ascending: one every `period`, for `span`, on a thread that `prepare` was called on.
-pub(crate) fn lags(period: Duration, span: Duration, prepare: impl FnOnce() + Send) -> io::Result<Vec<Duration>> {
-    let wait = || -> io::Result<Vec<Duration>> {
+/// How late each wake-up was, ascending, in nanoseconds: one every `period`, for `span`, on a thread that `prepare` was
+/// called on.
+pub(crate) fn lags(period: Duration, span: Duration, prepare: impl FnOnce() + Send) -> io::Result<Vec<f64>> {
+    let wait = || -> io::Result<Vec<f64>> {
         prepare();
-        let timer = timer()?;
-        let start = now() + period;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
+        let start = monotonic() + period;
         let mut lags = Vec::new();
         for due in (0..).map(|n| start + period * n).take_while(|due| *due < start + span) {
             let value = Timespec { tv_sec: due.as_secs().cast_signed(), tv_nsec: i64::from(due.subsec_nanos()) };
             let once = Itimerspec { it_interval: ZERO, it_value: value };
             timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME, &once)?;
             rustix::io::read(&timer, &mut [0; 8])?;
-            lags.push(now().saturating_sub(due));
+            lags.push(monotonic().saturating_sub(due).as_nanos() as f64);
         }
-        lags.sort();
+        lags.sort_by(f64::total_cmp);
         Ok(lags)
     };
     std::thread::scope(|scope| scope.spawn(wait).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-}
-
-fn timer() -> rustix::io::Result<rustix::fd::OwnedFd> {
-    timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)
-}
-
-fn now() -> Duration {
-    let now = clock_gettime(ClockId::Monotonic);
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }

@@ -1,0 +1,150 @@
+//! The benchmark: mcpace and its peers, in turn, against a server that knows the truth. What it measures, how, and what
+//! the figures mean is told in BENCHMARKS.md.
+
+mod bench;
+mod clock;
+mod figures;
+mod generator;
+mod machine;
+mod measure;
+mod options;
+mod server;
+mod table;
+mod tools;
+mod yardstick;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bench::Bench;
+use clap::Parser;
+use machine::Machine;
+use options::{Options, Part};
+use serde_json::json;
+use server::Server;
+use table::Table;
+use tools::{Place, install};
+
+/// No quick run takes longer.
+const QUICK: Duration = Duration::from_secs(115);
+
+fn main() -> ExitCode {
+    match run(Options::parse()) {
+        Ok(code) => code,
+        Err(why) => {
+            bench::say(&format!("failed to {why}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Measures what is wanted. The exit code is 1 where a measurement of mcpace came to nothing.
+fn run(options: Options) -> Result<ExitCode, String> {
+    let target = target()?;
+    let peers = target.join("peers");
+    if options.install_peers {
+        install::install(&peers)?;
+    }
+    let folder = tempfile::tempdir().map_err(|why| format!("make a folder: {why}"))?;
+    let server = Server::start(folder.path()).map_err(|why| format!("start the server: {why}"))?;
+    let mut programs = install::found(&peers);
+    programs
+        .retain(|name, _| !options.no_peers && (options.peers.is_empty() || options.peers.iter().any(|p| p == name)));
+    programs.insert("mcpace", own(&options)?);
+    let place = Place {
+        folder: folder.path().to_owned(),
+        plain: server.plain,
+        encrypted: server.encrypted,
+        authority: server.authority.clone(),
+        programs,
+        operation: options.operation.clone(),
+    };
+    tools::write_files(&place).map_err(|why| format!("write what peers send: {why}"))?;
+    let machine = Machine::look(!options.no_realtime);
+    for thread in server.threads {
+        machine.place_server(thread);
+    }
+    machine.place_runner();
+    let until = options.quick.then(|| clock::monotonic() + QUICK);
+    let mut bench = Bench { machine, server, place, options, table: Table::default(), failures: 0, until };
+    measure(&mut bench).map_err(|why| format!("measure: {why}"))?;
+    report(&bench).map_err(|why| format!("write the figures: {why}"))?;
+    Ok(if bench.failures == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// The folder that this program was built in: `target`, two levels above.
+fn target() -> Result<PathBuf, String> {
+    let own = std::env::current_exe().map_err(|why| format!("find this program: {why}"))?;
+    let target = own.parent().and_then(Path::parent);
+    target.map(Path::to_owned).ok_or_else(|| "find the folder that this program was built in".to_owned())
+}
+
+/// The mcpace that is measured.
+fn own(options: &Options) -> Result<PathBuf, String> {
+    let beside = || std::env::current_exe().ok().map(|own| own.with_file_name("mcpace"));
+    let file = options.mcpace.clone().or_else(beside).unwrap_or_default();
+    let way_out = "build it with `cargo build --release`, or give --mcpace FILE";
+    fs::canonicalize(&file).map_err(|why| format!("find mcpace at `{}`: {why}: {way_out}", file.display()))
+}
+
+fn measure(bench: &mut Bench) -> io::Result<()> {
+    let wants = |bench: &Bench, part| bench.options.wants(part);
+    if wants(bench, Part::Agreement) {
+        measure::agreement::measure(bench);
+    }
+    if wants(bench, Part::Cost) {
+        measure::cost::measure(bench);
+    }
+    if wants(bench, Part::Highest) {
+        measure::highest::measure(bench);
+    }
+    if wants(bench, Part::Exactness) {
+        measure::exactness::measure(bench)?;
+    }
+    if wants(bench, Part::Truth) {
+        measure::truth::measure(bench);
+    }
+    if wants(bench, Part::Memory) {
+        measure::memory::measure(bench);
+    }
+    if wants(bench, Part::Start) {
+        measure::start::measure(bench);
+    }
+    if wants(bench, Part::Starved) {
+        measure::starved::measure(bench);
+    }
+    if wants(bench, Part::Wires) {
+        measure::wires::measure(bench);
+    }
+    Ok(())
+}
+
+/// Prints the table, and writes the lines of JSON where they are wanted.
+fn report(bench: &Bench) -> io::Result<()> {
+    let tools: Vec<&str> = bench.place.programs.keys().copied().collect();
+    let head = format!(
+        "{}; {} repeats, windows of {:?}; {} against {}",
+        bench.machine.sentence(),
+        bench.options.repeats(),
+        bench.options.window(),
+        bench.place.operation,
+        tools.join(", ")
+    );
+    let mut out = io::stdout().lock();
+    writeln!(out, "{head}\n{}", bench.table.markdown())?;
+    let Some(file) = &bench.options.json else { return Ok(()) };
+    let first = json!({
+        "cores": bench.machine.cores, "pinned": bench.machine.is_pinned, "realtime": bench.machine.is_realtime,
+        "quick": bench.options.quick, "repeats": bench.options.repeats(), "tools": tools,
+        "window_seconds": bench.options.window().as_secs_f64(), "operation": bench.place.operation,
+    });
+    let mut lines = String::new();
+    for line in std::iter::once(first).chain(bench.table.json()) {
+        let _ = writeln!(lines, "{line}");
+    }
+    fs::write(file, lines)
+}
