@@ -82,7 +82,7 @@ const RANDOMNESS: [&str; 8] =
     ["rand::random", "rand::rng", "thread_rng", "ThreadRng", "SysRng", "OsRng", "from_os_rng", "new_v4"];
 
 /// Crates that stay in one place, with an item of each that the place must really use.
-const HOMES: [(&str, &str, &str); 13] = [
+const HOMES: [(&str, &str, &str); 14] = [
     ("clap", "src/cli/", "clap::Parser"),
     ("clap_complete", "src/cli/", "clap_complete::generate"),
     ("prometheus", "src/export/", "prometheus::TextEncoder"),
@@ -93,6 +93,7 @@ const HOMES: [(&str, &str, &str); 13] = [
     ("hyper_rustls", "src/driver/tls.rs", "hyper_rustls::HttpsConnectorBuilder"),
     ("toml", "src/plan/file.rs", "toml::Table"),
     ("ratatui", "src/report/view/ or src/cli/screen/", "ratatui::buffer::Buffer"),
+    ("signal_hook", "src/cli/screen/jobs.rs", "signal_hook::low_level::emulate_default_handler"),
     ("rmcp", "src/server/", "rmcp::ServerHandler"),
     ("axum", "src/server/", "axum::Router"),
     ("schemars", "src/server/", "schemars::JsonSchema"),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use common::{Server, eventually};
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// What a program writes to a terminal, as its screen and as bytes.
@@ -97,7 +97,13 @@ impl Terminal {
     }
 
     /// The exit code and all that was written, with the terminal as it was before.
-    fn end(mut self) -> (u32, String) {
+    fn end(self) -> (u32, String) {
+        let (status, all) = self.ended();
+        (status.exit_code(), all)
+    }
+
+    /// How it ended, and all that was written, with the terminal as it was before.
+    fn ended(mut self) -> (ExitStatus, String) {
         let mut code = None;
         let ended = eventually(|| {
             code = self.child.try_wait().expect("there is a terminal");
@@ -111,7 +117,7 @@ impl Terminal {
         );
         assert_eq!(format!("{:?}", self.master.get_termios()), self.modes);
         let seen = self.seen.lock().expect("nobody panicked with it");
-        (code.expect("there is a terminal").exit_code(), String::from_utf8_lossy(&seen.bytes).into_owned())
+        (code.expect("there is a terminal"), String::from_utf8_lossy(&seen.bytes).into_owned())
     }
 }
 
@@ -197,6 +203,23 @@ fn a_termination_gives_the_terminal_back_before_the_report() {
         all.rfind("SIGTERM").expect("there is a terminal") > all.rfind("\u{1b}[?1049l").expect("there is a terminal"),
         "{all}"
     );
+}
+
+#[test]
+fn a_signal_that_ends_a_program_ends_it_and_gives_the_terminal_back_first() {
+    let server = Server::start("");
+    let line = format!("run {} --rate 50 --duration 1h --metrics off --seed 1", server.url);
+    for signal in [Signal::QUIT, Signal::ALARM, Signal::USR1, Signal::USR2] {
+        let mut terminal = Terminal::start("ulimit -c 0; exec \"$0\" \"$@\"", &line);
+        terminal.wait_for("measuring");
+        if signal == Signal::QUIT {
+            terminal.press("\u{1c}");
+        } else {
+            terminal.signal(signal);
+        }
+        let (status, all) = terminal.ended();
+        assert!(status.signal().is_some() && !all.contains("OBJECTIVES"), "{signal:?}: {status:?} {all}");
+    }
 }
 
 #[test]

@@ -82,14 +82,15 @@ impl<'a> Watch<'a> {
 
     /// Shows how the run stands.
     pub(super) fn show(&self, summary: &Summary, now: Moment) {
+        let is_paused = self.is_paused_at(now);
         let state = match state(summary, now) {
-            RunState::Warmup | RunState::Measure if self.is_paused_at(now) => RunState::Paused,
+            RunState::Warmup | RunState::Measure if is_paused => RunState::Paused,
             other => other,
         };
         let judgement = self.judge(summary, false);
         self.publish(summary, now, state, &judgement);
         if let Some(screen) = &self.screen {
-            screen.show(Model::of(self.plan, summary, &judgement, now));
+            screen.show(Model::of(self.plan, summary, &judgement, now).paused(is_paused));
         }
         tracing::debug!(at = ?now.since(Moment::ZERO), accounts = ?summary.accounting(), levels = ?summary.gauges);
         if self.progress {

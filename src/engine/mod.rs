@@ -360,7 +360,7 @@ impl Collector {
 
     fn absorb(&mut self, lane: u32, mut recorder: Box<Recorder>) {
         self.summary.absorb(&recorder);
-        self.answers.count(&recorder);
+        self.answers.count(lane, recorder.replies());
         // Before anything was known it was later.
         self.summary.warmup = self.warmup.moment();
         self.gauges[lane as usize] = recorder.gauges;

@@ -177,7 +177,7 @@ impl Loads {
         let is_paused = self.paused_at(Moment::FAR).is_some();
         match act {
             _ if at >= self.latest_end() => Err(Refused::Over),
-            _ if self.changes.len() >= MOST_CHANGES && act != Act::Stop => Err(Refused::TooMany),
+            Act::Rate(_) | Act::Pause if self.changes.len() >= MOST_CHANGES => Err(Refused::TooMany),
             Act::Rate(_) if is_paused => Err(Refused::Paused),
             Act::Rate(_) if self.weights.len() > 1 && self.weights_at(at) <= 0.0 => Err(Refused::NoShares),
             Act::Pause if is_paused => Err(Refused::PausedAlready),

@@ -412,3 +412,16 @@ fn a_load_that_is_changed_is_the_same_for_one_lane_and_for_three() {
         assert_eq!(steering.change(Act::Stop), Err(Refused::Over));
     }
 }
+
+#[test]
+fn a_run_that_was_changed_as_often_as_can_be_is_still_resumed_and_stopped() {
+    let steering = Steering::new(&plan("200/s for 1h", |_| {}));
+    steering.begin(MonotonicClock::starting_in(Duration::ZERO));
+    let rate = Act::Rate(Rate::per_second(50.0).unwrap());
+    let acts = [rate].into_iter().chain([Act::Pause, Act::Resume].into_iter().cycle().take(998)).chain([Act::Pause]);
+    assert!(acts.into_iter().all(|act| steering.change(act).is_ok()));
+    assert_eq!(steering.change(rate), Err(Refused::TooMany));
+    assert!(steering.change(Act::Resume).is_ok());
+    assert_eq!(steering.change(Act::Pause), Err(Refused::TooMany));
+    assert!(steering.change(Act::Stop).is_ok());
+}

@@ -13,6 +13,7 @@ mod histogram_log;
 mod level;
 mod probes;
 mod recorder;
+mod replies;
 mod sample;
 mod side;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use histogram_log::IntervalLog;
 pub use level::Level;
 pub use probes::{Probes, Unresolved};
 pub use recorder::{Bounds, Gauges, Recorder, Shape};
+pub use replies::{Replies, Unanswered};
 pub use sample::{Fate, Sample};
 pub use side::{SideCall, SideCalls, SideKind, SideTally};
 pub use slowest::{MOST_SLOWEST, SlowCall, Slowest};

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Phase;
 use super::failures::{FailureText, Failures, Seen};
 use super::health::Health;
+use super::replies::Replies;
 use super::sample::{Fate, Sample};
 use super::side::{SideCall, SideCalls};
 use super::slowest::{SlowCall, Slowest};
@@ -92,6 +93,7 @@ pub struct Recorder {
     side_calls: SideCalls,
     first_intended: Option<Moment>,
     last_done: Option<Moment>,
+    replies: Replies,
     /// The second that the schedule is in, and the one that picking up is in: they go from recorder to recorder.
     windows: [Windows; 2],
     health: Timeline<Health>,
@@ -119,6 +121,7 @@ impl Recorder {
             side_calls: SideCalls::default(),
             first_intended: None,
             last_done: None,
+            replies: Replies::default(),
             windows: Default::default(),
             health: Timeline::default(),
             slowest: Slowest::of(shape.slowest),
@@ -202,6 +205,7 @@ impl Recorder {
                     cell.came = cell.came.saturating_add(1);
                 }
                 self.last_done = self.last_done.max(Some(done));
+                self.replies.count(sample.intended, done, outcome.is_complete_reply());
                 self.look_closer(sample);
                 if let Some(FailureText { group, example, retry_after }) = failure.filter(|_| outcome != Outcome::Ok) {
                     let key = (self.phase(sample.intended), sample.operation, outcome, group);
@@ -273,6 +277,7 @@ impl Recorder {
         self.health.clear();
         self.slowest.clear();
         (self.first_intended, self.last_done) = (None, None);
+        self.replies = Replies::default();
     }
 
     /// When warm-up ends, as far as is known.
@@ -317,6 +322,11 @@ impl Recorder {
     /// The latest end of a call.
     pub const fn last_done(&self) -> Option<Moment> {
         self.last_done
+    }
+
+    /// When complete replies came.
+    pub const fn replies(&self) -> &Replies {
+        &self.replies
     }
 
     fn phase(&self, intended: Moment) -> Phase {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::happened::what;
+use super::happened::{span, what};
 use super::humane::quantile;
 use super::{Ending, SavedRun};
 use crate::measure::{self, Cell, Phase, Quantile, Scope, Summary, Tally};
@@ -34,6 +34,13 @@ pub struct Event {
     pub what: String,
 }
 
+impl Event {
+    /// When it was, counted from the run's beginning, and for how long.
+    pub fn when(&self) -> String {
+        span(self.at, self.until)
+    }
+}
+
 /// The kinds of events: a closed set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
@@ -43,7 +50,9 @@ pub enum EventKind {
     ScheduleEnd,
     /// Calls were due, and took far longer than usual, or got no ok answer.
     Stall,
-    /// It was noted while the run went on.
+    /// Nothing was due, because somebody wanted it so.
+    Pause,
+    /// Something else that was noted while the run went on.
     Noted,
 }
 
@@ -59,7 +68,8 @@ pub(super) fn events(saved: &SavedRun) -> Vec<Event> {
 
 fn noted(event: &measure::Event) -> Event {
     let until = Some(event.until).filter(|_| !event.lasted().is_zero());
-    Event { kind: EventKind::Noted, at: event.at, until, what: what(event) }
+    let kind = if event.kind == measure::EventKind::Paused { EventKind::Pause } else { EventKind::Noted };
+    Event { kind, at: event.at, until, what: what(event) }
 }
 
 fn warmup(summary: &Summary) -> Option<Event> {

@@ -3,13 +3,21 @@
 use std::time::Duration;
 
 use super::humane::{counted, rate};
-use crate::measure::{Event, EventKind};
+use crate::measure::{Event, EventKind, Events};
 use crate::time::{Moment, humane_duration};
 
 /// When it was, counted from the run's beginning, and for how long.
 pub fn when(event: &Event) -> String {
-    let begun = humane_duration(event.at.since(Moment::ZERO));
-    if event.lasted().is_zero() { begun } else { format!("{begun}, for {}", humane_duration(event.lasted())) }
+    span(event.at, Some(event.until))
+}
+
+/// When something began, and for how long it went on, where it did.
+pub(super) fn span(at: Moment, until: Option<Moment>) -> String {
+    let begun = humane_duration(at.since(Moment::ZERO));
+    match until.map(|until| until.since(at)).filter(|lasted| !lasted.is_zero()) {
+        Some(lasted) => format!("{begun}, for {}", humane_duration(lasted)),
+        None => begun,
+    }
 }
 
 /// What it was: a sentence without its capital and its full stop.
@@ -38,6 +46,17 @@ pub fn what(event: &Event) -> String {
     }
 }
 
+/// At most so many events are told one by one.
+const MOST: usize = 20;
+
+/// All of them in few lines.
+pub(super) fn lines(events: &Events) -> Vec<String> {
+    let each = events.kept().iter().take(MOST).map(|event| format!("{}: {}", when(event), what(event)));
+    let beyond = events.kept().len().saturating_sub(MOST);
+    let beyond = (beyond > 0).then(|| format!("and {beyond} more, which the saved run has"));
+    each.chain(beyond).chain(events.left_out().map(|(kind, number)| more(kind, number))).collect()
+}
+
 /// The same about many of a kind that were not kept.
 pub fn more(kind: EventKind, number: u64) -> String {
     format!("{} of this kind later on: {}", counted(number, "more event"), kind.name())
@@ -46,6 +65,18 @@ pub fn more(kind: EventKind, number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_events_are_few_lines() {
+        let mut events = Events::default();
+        (0..130).for_each(|second| {
+            events.note(Event::at(Moment::from_nanos(second * 1_000_000_000), EventKind::RateSet, 5.0));
+        });
+        let lines = lines(&events);
+        assert_eq!((lines.len(), &*lines[1]), (MOST + 2, "1.00 s: the rate was set to 5/s by hand"));
+        assert_eq!(lines[MOST], "and 80 more, which the saved run has");
+        assert_eq!(lines[MOST + 1], "30 more events of this kind later on: rate_set");
+    }
 
     #[test]
     fn each_kind_has_its_words() {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::humane::{clean, clip, date};
 use super::outline::{Block, Grid, Section, sections};
-use super::{Format, Report, words};
+use super::{Format, Report, happened, words};
 use crate::verdict::{Finding, Standing, Verdict};
 
 /// How much of any text is shown.
@@ -32,6 +32,7 @@ impl Format for Markdown {
         let load: Vec<String> = saved.plan.flows.iter().take(6).map(|flow| escaped(&words::load(flow))).collect();
         writeln!(out, "{} · {}\n", escaped(&words::target(saved)), load.join(" · "))?;
         objectives(report, out)?;
+        events(report, out)?;
         let (open, folded): (Vec<Section>, Vec<Section>) =
             sections(report).into_iter().partition(|section| OPEN.contains(&section.title));
         for section in &open {
@@ -83,6 +84,16 @@ fn objectives(report: &Report<'_>, out: &mut dyn fmt::Write) -> fmt::Result {
     writeln!(out)?;
     let below = [words::assumption(report), words::looks(report)];
     below.iter().flatten().try_for_each(|text| writeln!(out, "{}\n", escaped(text)))
+}
+
+/// What happened to the run, or was done to it.
+fn events(report: &Report<'_>, out: &mut dyn fmt::Write) -> fmt::Result {
+    let lines = happened::lines(&report.saved.summary.events);
+    if lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "### Events, by time into the run\n")?;
+    block(&Block::List(lines), out)
 }
 
 const fn mark(finding: &Finding) -> &'static str {

@@ -13,6 +13,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::tty::{self, Place};
 
+/// These end a process that does not ask for them: Ctrl-\\, and what `kill` and `timeout` can send.
+const ENDS: [Signal; 4] = [Signal::QUIT, Signal::ALARM, Signal::USR1, Signal::USR2];
+
 /// Within this time of its signal a process has stopped, or will not stop.
 const STOPS_WITHIN: Duration = Duration::from_millis(100);
 
@@ -21,7 +24,7 @@ pub(super) fn in_foreground() -> bool {
     tcgetpgrp(io::stderr()).map_or(true, |group| group == getpgrp())
 }
 
-/// Listens for what a shell does with its jobs, on a thread of its own.
+/// Listens for what a shell does with its jobs, and for what ends the program at once, on a thread of its own.
 ///
 /// # Errors
 /// Where the operating system gives no thread or no signal handler.
@@ -30,6 +33,15 @@ pub(super) fn listen() -> io::Result<()> {
     let (mut stops, mut goes_on) = {
         let _inside = runtime.enter();
         let of = |signal: Signal| SignalKind::from_raw(signal.as_raw());
+        for end in ENDS {
+            let mut ends = signal(of(end))?;
+            drop(runtime.spawn(async move {
+                ends.recv().await;
+                tty::give_back(Place::Over);
+                // As it would have ended without a view, for whoever waits for it.
+                drop(signal_hook::low_level::emulate_default_handler(end.as_raw()));
+            }));
+        }
         (signal(of(Signal::TSTP))?, signal(of(Signal::CONT))?)
     };
     let work = async move {

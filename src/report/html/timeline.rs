@@ -11,7 +11,7 @@ use super::super::words;
 use super::chart::{self, Frame, LEFT, Scale, TOP, at, decade_ticks, line, path, rect, round_ticks, time_ticks};
 use super::columns::{BAD, Column, Columns};
 use crate::measure::{Resource, Timeline, Usage};
-use crate::time::{Moment, format_duration, humane_duration};
+use crate::time::{format_duration, humane_duration};
 use crate::verdict::{Bound, Indicator};
 
 /// Points of a line, on a screen and on a phone.
@@ -87,7 +87,7 @@ fn events(report: &Report<'_>, page: &mut Markup) {
                 continue;
             }
             page.element(tag("li"), |item| {
-                item.said(tag("b"), &humane_duration(event.at.since(Moment::ZERO)));
+                item.said(tag("b"), &event.when());
                 item.text(&event.what);
             });
         }
@@ -109,7 +109,7 @@ fn ground(report: &Report<'_>, columns: &Columns, frame: &Frame, svg: &mut Marku
         chart::stake(svg, frame, x.place(tick), &short(tick));
     }
     let (top, bottom) = (TOP, frame.bottom());
-    for Event { kind, at, until, what } in &report.events {
+    for event @ Event { kind, at, until, what } in &report.events {
         let place = x.place(at.as_secs_f64());
         match (kind, until) {
             (EventKind::WarmupEnd, _) => {
@@ -118,8 +118,9 @@ fn ground(report: &Report<'_>, columns: &Columns, frame: &Frame, svg: &mut Marku
                 svg.void(line((place, top), (place, bottom)).class("event"));
             }
             (_, Some(until)) => {
-                let area = rect((place, top), (x.place(until.as_secs_f64()), bottom)).class("silence");
-                svg.element(area, |area| area.said(tag("title"), what));
+                let class = if *kind == EventKind::Pause { "pause" } else { "silence" };
+                let area = rect((place, top), (x.place(until.as_secs_f64()), bottom)).class(class);
+                svg.element(area, |area| area.said(tag("title"), &format!("{}: {what}", event.when())));
             }
             _ => svg.void(line((place, top), (place, bottom)).class("event")),
         }

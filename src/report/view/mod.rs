@@ -108,6 +108,7 @@ fn head(model: &Model, wanted: Wanted, paper: &mut Paper<'_>) {
     let stage = match model.stage {
         Stage::Warmup => "warm-up",
         Stage::Measure => "measuring",
+        Stage::Paused => "paused",
         Stage::Draining => "draining",
     };
     let reached = format!("{}  {stage}", model.goal.reached(model.elapsed, model.scheduled));

@@ -58,6 +58,8 @@ pub(super) enum Stage {
     Warmup,
     /// What is due is judged.
     Measure,
+    /// Nothing is due, because somebody wanted it so.
+    Paused,
     /// Nothing more is due; what was due comes to its end.
     Draining,
 }
@@ -156,6 +158,15 @@ impl Model {
             errors: errors(&shown),
             events: events(summary, now),
         }
+    }
+
+    /// The same of a run that is paused or not; once nothing more is due, that is no pause.
+    #[must_use]
+    pub fn paused(mut self, is_paused: bool) -> Self {
+        if is_paused && self.stage != Stage::Draining {
+            self.stage = Stage::Paused;
+        }
+        self
     }
 }
 
@@ -330,6 +341,13 @@ mod tests {
         assert!(counts.is_sorted_by(|left, right| left >= right) && counts.iter().sum::<u64>() == model.total.bad);
         let when: Vec<&str> = model.events.iter().map(|(when, _)| when.as_str()).collect();
         assert_eq!(when, ["2.00 s", "4.20 s", "9.50 s, for 1.50 s"]);
+    }
+
+    #[test]
+    fn a_run_is_paused_while_it_is_and_not_when_its_schedule_is_over() {
+        let stage = |ms, is_paused| seen(&fixtures::ok(), ms).paused(is_paused).stage;
+        assert_eq!((stage(5_000, false), stage(5_000, true)), (Stage::Measure, Stage::Paused));
+        assert_eq!(stage(999_000, true), Stage::Draining);
     }
 
     #[test]
