@@ -50,7 +50,8 @@ mod tests {
 
     #[test]
     fn names_have_the_prefix_their_kind_and_base_units_and_labels_are_of_the_closed_sets() {
-        let closed = ["flow", "operation", "outcome", "objective", "phase", "state", "kind", "verdict", "indicator"];
+        let closed =
+            ["flow", "operation", "outcome", "objective", "phase", "state", "kind", "verdict", "indicator", "act"];
         for Definition { name, kind, labels, help, .. } in METRICS {
             assert!(name.starts_with("mcpace_"), "{name}");
             assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}");

@@ -4,7 +4,7 @@
 //! can be declared that is never counted, and nothing shown that does not exist.
 
 use super::definition::{Definition, Kind};
-use super::reading::{Identity, RunState, labels, pacing_by_flow};
+use super::reading::{CHANGES, Identity, RunState, labels, pacing_by_flow};
 use crate::measure::Resource;
 use crate::outcome::{Outcome, Probe, Violation};
 use crate::verdict::{Bound, Verdict};
@@ -51,6 +51,18 @@ pub static METRICS: &[Definition] = &[
                 if let Some(begin) = begin {
                     out.number(&[state.name()], begin);
                 }
+            }
+        },
+    },
+    Definition {
+        name: "mcpace_changes_total",
+        kind: Kind::Counter,
+        unit: "changes",
+        labels: &["act"],
+        help: "Changes of the run's load that were made by hand, by mcpace ctl: rate, pause, resume or stop.",
+        read: |view, out| {
+            for ((act, _), changes) in CHANGES.iter().zip(view.reading.changes) {
+                out.number(&[act], changes as f64);
             }
         },
     },

@@ -7,13 +7,23 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::stillness::Stillness;
-use crate::measure::{Bounds, BucketCounts, Gauges, Health, Phase, SideKind, SideTally, Summary, Tally, Truth, Usage};
+use crate::measure::{
+    Bounds, BucketCounts, EventKind, Gauges, Health, Phase, SideKind, SideTally, Summary, Tally, Truth, Usage,
+};
 use crate::outcome::{Outcome, Probe, Violation};
 use crate::time::{Moment, Rate};
 use crate::verdict::{Bound, Finding, Judgement, Standing, Verdict, pacing_limit};
 
 /// No label value is longer, in characters.
 const LONGEST_LABEL: usize = 120;
+
+/// What can be changed by hand, by the names of `mcpace ctl`, and what a run notes of it.
+pub(super) const CHANGES: [(&str, EventKind); 4] = [
+    ("rate", EventKind::RateSet),
+    ("pause", EventKind::Paused),
+    ("resume", EventKind::Resumed),
+    ("stop", EventKind::StopAsked),
+];
 
 /// Who is running what: it never changes during a run.
 #[derive(Clone, Debug, Default)]
@@ -160,6 +170,8 @@ pub(super) struct Reading {
     /// How much pacing lag the p99 may have.
     pub(super) lag_limit: Duration,
     pub(super) stillness: Stillness,
+    /// By [`CHANGES`].
+    pub(super) changes: [u64; CHANGES.len()],
     /// How the generator fared in the last stretch in which its lanes were looked at.
     pub(super) health: Health,
     /// What the target's process used in the last stretch in which somebody looked.
@@ -312,6 +324,7 @@ impl Reading {
             objectives,
             truth: TruthCounts::of(&summary.truth, identity),
             doubts: judgement.doubts.len(),
+            changes: CHANGES.map(|(_, kind)| summary.events.number_of(kind)),
             health: summary.health.cells().iter().rfind(|cell| cell.ticks > 0).copied().unwrap_or_default(),
             usage: summary.usage.cells().last().copied().unwrap_or_default(),
         }

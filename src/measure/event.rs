@@ -160,6 +160,11 @@ impl Events {
         self.kept.iter().filter(move |event| event.kind == kind)
     }
 
+    /// How many there were of one kind, kept or not.
+    pub fn number_of(&self, kind: EventKind) -> u64 {
+        self.of(kind).count() as u64 + self.left_out.get(&kind).map_or(0, |left| left.count)
+    }
+
     /// How many of each kind were too many to keep.
     pub fn left_out(&self) -> impl Iterator<Item = (EventKind, u64)> {
         self.left_out.iter().map(|(kind, left)| (*kind, left.count))
@@ -280,6 +285,9 @@ mod tests {
         assert_eq!(events.of(EventKind::TargetDown).count(), MOST_OF_A_KIND);
         assert_eq!(events.of(EventKind::Suspended).count(), 1);
         assert_eq!(events.left_out().collect::<Vec<_>>(), [(EventKind::TargetDown, 900)]);
+        let numbers =
+            [EventKind::TargetDown, EventKind::Suspended, EventKind::Paused].map(|kind| events.number_of(kind));
+        assert_eq!(numbers, [1000, 1, 0]);
     }
 
     #[test]

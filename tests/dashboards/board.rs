@@ -373,13 +373,14 @@ fn choice(name: &str, label: &str, values: &[&str]) -> Value {
 }
 
 /// What is marked on every panel: when a run begins and ends, when it changes its phase, when its target stands still, when
-/// an alert fires.
+/// somebody changes its load, when an alert fires.
 fn annotations() -> Vec<Value> {
     let begins = |states: &str| {
         let labels = format!("state=~\"{states}\"");
         format!("{} * 1000", series("mcpace_run_state_begin_timestamp_seconds", &labels))
     };
     let still = increase("mcpace_target_frozen_seconds_total", "", FINE);
+    let changed = increase("mcpace_changes_total", "", FINE);
     let alerts = r#"ALERTS{alertname=~"Mcpace.+", alertstate="firing"}"#;
     let mut all = vec![json!({
         "builtIn": 1,
@@ -394,6 +395,7 @@ fn annotations() -> Vec<Value> {
         ("Begin and end", begins("starting|ended"), "{{state}}", "blue", true),
         ("Phases", begins("warmup|measure|paused|draining"), "{{state}}", "green", true),
         ("Freezes", format!("{still} > 0"), "the target stands still", "orange", false),
+        ("Changes by hand", format!("{changed} > 0"), "{{act}} by hand", "purple", false),
         ("Alerts", alerts.to_owned(), "{{alertname}}", "red", false),
     ] {
         all.push(json!({

@@ -99,8 +99,9 @@ fn silent(scrape_interval: Duration) -> Alert {
 fn unhealthy(scrape_interval: Duration) -> Alert {
     Alert {
         name: "McpaceGeneratorUnhealthy",
-        expression: "mcpace_generator_doubts > 0\nand on (job, instance) mcpace_run_state{state=\"measure\"} == 1"
-            .to_owned(),
+        expression:
+            "mcpace_generator_doubts > 0\nand on (job, instance) mcpace_run_state{state=~\"measure|paused\"} == 1"
+                .to_owned(),
         wait: scrape_interval * 6,
         severity: "warning",
         about: "generator",

@@ -14,7 +14,7 @@ impl Selector {
     pub(super) fn of(scope: Scope, flows: &[String], operations: &[String]) -> Self {
         let named = |label: &str, names: &[String], place: u16| {
             let name = names.get(usize::from(place)).map_or("", String::as_str);
-            format!("{label}={}, ", quoted(name))
+            format!("{label}={}, ", yaml::quoted(name))
         };
         let scope = match scope {
             Scope::Total => String::new(),
@@ -26,11 +26,6 @@ impl Selector {
         };
         Self(format!("{scope}phase=\"measure\""))
     }
-}
-
-/// A string in a Prometheus expression.
-pub(super) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 /// What it allows.

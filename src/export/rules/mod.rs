@@ -76,7 +76,7 @@ fn of_objective(rules: &mut Rules, promised: &Promised<'_>, resolved: &Resolved,
         let expression = burn(&resolved.objective, &selector, window);
         let expression = match &of_run {
             Some(name) => {
-                format!("({expression})\nand on (job, instance) mcpace_run_info{{name={}}}", burn::quoted(name))
+                format!("({expression})\nand on (job, instance) mcpace_run_info{{name={}}}", yaml::quoted(name))
             }
             None => expression,
         };
@@ -91,7 +91,7 @@ fn of_objective(rules: &mut Rules, promised: &Promised<'_>, resolved: &Resolved,
 fn alert(indicator: Indicator, text: &str, tier: &Tier, promised: &Promised<'_>) -> Alert {
     let Tier { speed, severity, long, short, factor } = tier;
     let burns = |window: &Duration| {
-        let (objective, window) = (burn::quoted(text), burn::quoted(&yaml::duration(*window)));
+        let (objective, window) = (yaml::quoted(text), yaml::quoted(&yaml::duration(*window)));
         format!("{BURN}{{objective={objective}, window={window}}} > {factor}")
     };
     let (name, what) = match indicator {

@@ -31,3 +31,12 @@ fn a_hostile_name_stays_one_label_value() {
     assert!(rules.contains(r#"mcpace_run_info{name="a\"}\n- alert: X {{ evil }}"}"#), "{rules}");
     assert!(!rules.lines().any(|line| line.trim_start().starts_with("- alert: X")), "{rules}");
 }
+
+#[test]
+fn what_yaml_takes_for_a_break_or_refuses_is_escaped_wherever_it_stands() {
+    let name = "a\u{2028}b\u{feff}c\u{85}d\u{7f}é";
+    let rules = made(Some(name), &["error_rate < 1%"], Duration::from_hours(1));
+    assert!(rules.contains(r#"mcpace_run_info{name="a\u2028b\ufeffc\u0085d\u007fé"}"#), "{rules}");
+    assert!(rules.contains("runs of \"a b c d é\""), "{rules}");
+    assert!(!rules.contains(['\u{2028}', '\u{feff}', '\u{85}', '\u{7f}']), "{rules}");
+}

@@ -1,6 +1,7 @@
 //! Rules as the YAML that Prometheus reads.
 //!
-//! Every text from outside is a JSON string, which YAML reads as it stands; only our own expressions are blocks.
+//! Every text from outside is a JSON string, which YAML reads as it stands; only our own expressions are blocks. What YAML
+//! takes for a break of a line, or refuses, is escaped in both: readers of JSON, YAML and PromQL know `\u2028`.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -45,7 +46,7 @@ impl Rules {
     }
 
     pub(super) fn comment(&mut self, text: &str) {
-        self.wrapped("      # ", &text.replace(char::is_control, " "));
+        self.wrapped("      # ", text);
     }
 
     pub(super) fn record(&mut self, record: &Record<'_>) {
@@ -65,7 +66,7 @@ impl Rules {
         for (name, text) in
             [("summary", &alert.summary), ("description", &alert.description), ("runbook_url", &runbook)]
         {
-            self.line(10, &format!("{name}: {}", serde_json::Value::from(text.as_str())));
+            self.line(10, &format!("{name}: {}", quoted(text)));
         }
     }
 
@@ -81,7 +82,7 @@ impl Rules {
     fn labels(&mut self, labels: &[(&str, String)]) {
         self.line(8, "labels:");
         for (name, value) in labels {
-            self.line(10, &format!("{name}: {}", serde_json::Value::from(value.as_str())));
+            self.line(10, &format!("{name}: {}", quoted(value)));
         }
     }
 
@@ -92,6 +93,7 @@ impl Rules {
     /// A comment in lines of readable length.
     fn wrapped(&mut self, prefix: &str, text: &str) {
         let mut line = String::from(prefix.trim_end());
+        let text = text.replace(is_unsafe, " ");
         for word in text.split_whitespace() {
             if line.chars().count() + word.chars().count() > 118 && line.trim_end() != prefix.trim_end() {
                 let _ = writeln!(self.0, "{line}");
@@ -102,6 +104,25 @@ impl Rules {
         }
         let _ = writeln!(self.0, "{line}");
     }
+}
+
+/// What cannot stand in YAML as it is, or ends a line there: in YAML 1.1 more does than in JSON.
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// A text as a string of JSON, of YAML and of PromQL, in one line of printable characters.
+pub(super) fn quoted(text: &str) -> String {
+    let json = serde_json::Value::from(text).to_string();
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_unsafe(c) {
+            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
 }
 
 /// A text that Prometheus does not take for a template of its own.
