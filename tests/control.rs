@@ -75,10 +75,12 @@ fn rate_and_phase_are_changed_for_all_lanes_at_once_and_everybody_sees_it() {
     let mut run = Controlled::start(&server, flags);
     let address = metrics_address(&mut run.running);
     let page = || get(address, "/metrics").expect("a page");
+    let changes = |act: &str| metric(&page(), "mcpace_changes_total", &[&format!("act=\"{act}\"")]);
     let intended = || metric(&page(), "mcpace_intended_rate", &[]);
     let paused = || metric(&page(), "mcpace_run_state", &["state=\"paused\""]) > 0.5;
     let is = |rate: f64| (intended() - rate).abs() < 1e-9;
     assert!(eventually(|| is(40.0)) && !paused());
+    assert!(["rate", "pause", "resume", "stop"].iter().all(|act| changes(act).abs() < 1e-9));
 
     run.told("rate 300/s", "goes on at 300/s from");
     assert!(eventually(|| is(300.0)));
@@ -90,6 +92,9 @@ fn rate_and_phase_are_changed_for_all_lanes_at_once_and_everybody_sees_it() {
     run.told("status", "state paused since");
     run.told("resume", "is resumed from");
     assert!(eventually(|| !paused() && is(300.0)));
+    assert!(eventually(|| changes("resume") > 0.5));
+    let counted = ["rate", "pause", "resume", "stop"].map(|act| changes(act) as u64);
+    assert_eq!(counted, [1, 1, 1, 0]);
     run.told("status", "rate 300/s");
     run.told("stop", "ends from");
 
@@ -132,7 +137,10 @@ fn the_socket_is_for_one_user_and_one_run_and_clients_cannot_disturb_it() {
         (b"rate -5/s\n", "-5/s"),
         (b"rate 1e300\n", "1e300"),
         (b"halt\n", "\"halt\" is no command: give rate R, pause, resume, stop or status"),
-        (b"", "\"\" is no command"),
+        (b"\n", "\"\" is no command"),
+        (b"", "not a whole line"),
+        // What was cut off may have been another command.
+        (b"stop", "not a whole line"),
         (b"\xff\xfe\n", "the command is not UTF-8"),
     ] {
         let answer = heard(&socket, bytes);
@@ -148,6 +156,45 @@ fn the_socket_is_for_one_user_and_one_run_and_clients_cannot_disturb_it() {
     run.told("stop", "ends");
     let loaded = run.end();
     assert!(loaded.run.ending == Ending::Asked, "{}", loaded.ended.err);
+}
+
+#[test]
+fn a_pause_that_nothing_ends_lasts_until_the_run_does_and_is_saved_on_its_way() {
+    let server = Server::start("");
+    let run = Controlled::start(&server, "--rate 50 --total 100000 --checkpoint 1s");
+    let out = run.folder.path().join("run.json");
+    run.told("pause", "is paused from");
+    run.told("status", "end open");
+    let pause = || {
+        let saved = common::read_run(&out);
+        saved.summary.events.of(EventKind::Paused).next().map(mcpace::measure::Event::lasted)
+    };
+    assert!(eventually(|| out.exists() && pause().is_some_and(|lasted| !lasted.is_zero())));
+    run.running.signal(rustix::process::Signal::INT);
+    let loaded = run.end();
+    let summary = &loaded.run.summary;
+    let pauses: Vec<_> = summary.events.of(EventKind::Paused).collect();
+    assert!(pauses.len() == 1 && pauses[0].until == summary.until, "{pauses:?} {:?}", summary.until);
+    assert!(loaded.ended.out.contains(", for ") && loaded.ended.out.contains("paused by hand"), "{}", loaded.ended.out);
+}
+
+#[test]
+fn a_socket_that_nobody_could_connect_to_is_refused_and_what_a_crash_left_is_no_hindrance() {
+    let server = Server::start("");
+    let place = tempfile::tempdir().expect("a folder");
+    let long = place.path().join("x".repeat(100));
+    let (refused, _folder) = Load::on(&server.url, &format!("--total 20 --control {}", long.display())).start();
+    refused.end().assert_refused(2, &["a socket's path there at most", "give --control a shorter path"]);
+    assert_eq!(std::fs::read_dir(place.path()).expect("a folder").count(), 0);
+    // The folder of a run with this id, which the shell has and the run gets.
+    let socket = place.path().join("s.sock");
+    let left = format!("mkdir -m 700 {0}/.mcpace-$$; touch {0}/.mcpace-$$/s", place.path().display());
+    let mut command = common::mcpace_after(&left);
+    command.args(words(&format!("run {} --total 20 --rate 200 --metrics off --judge observed", server.url)));
+    command.args(["--objective", "p50<60s", "--control"]).arg(&socket);
+    let ended = finish(command);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.err, ended.out);
+    assert_eq!(std::fs::read_dir(place.path()).expect("a folder").count(), 0);
 }
 
 #[test]

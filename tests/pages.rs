@@ -60,6 +60,19 @@ fn two_results_in_one_file_and_paths_that_cannot_be_written_are_known_before_any
     let url = format!("http://127.0.0.1:{}", common::free_port());
     let same = finish_line(&format!("run {url} --total 5 --metrics off --out x.json --html x.json"));
     same.assert_refused(2, &["--out and --html would both be written to `x.json`"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path().display();
+    std::os::unix::fs::symlink("x.json", folder.path().join("link.json")).expect("a link");
+    std::fs::write(folder.path().join("x.json"), "").expect("a file");
+    for (flags, said) in [
+        (format!("--out {here}/a --hlog {here}/a"), "--out and --hlog would both be written to"),
+        (format!("--hlog {here}/a --html {here}/./a"), "--hlog and --html would both be written to"),
+        (format!("--out {here}/x.json --junit {here}/link.json"), "--out and --junit would both be written to"),
+        (format!("--out {here}/a --control {here}/a"), "--out and --control would both be written to"),
+        ("--hlog -".to_owned(), "stdout is for its report"),
+    ] {
+        finish_line(&format!("run {url} --total 5 --metrics off {flags}")).assert_refused(2, &[said]);
+    }
     for flag in ["--html", "--markdown", "--junit"] {
         let ended = finish_line(&format!("run {url} --total 5 --metrics off {flag} /nowhere/page"));
         ended.assert_refused(2, &["failed to write the result to `/nowhere/page`", "make its folder first"]);

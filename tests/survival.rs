@@ -136,11 +136,17 @@ fn an_interval_log_has_every_call_even_if_the_disk_was_full_for_a_while() {
     }
     assert!(loaded.measured().ok() > 0);
     let full = Load::on(&server.url, "--rate 100 --duration 3s --hlog /dev/full").run();
-    full.exited(0).says("the interval log could not be written");
+    // What could not be written at last is a result that is missing.
+    full.exited(6).says("the interval log could not be written");
+    assert!(full.ended.err.contains("failed to write the result to `/dev/full`"), "{}", full.ended.err);
     let failed = events(&full.run, EventKind::LogFailed);
     assert!(failed.len() == 1 && failed[0].figure >= 2.0, "{failed:?}");
     finish_line(&format!("run {} --hlog /nowhere/times.hlog", server.url))
         .assert_refused(2, &["/nowhere/times.hlog", "make its folder first"]);
+    // A run that never begins costs the log of the one before nothing.
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    finish_line(&format!("run {nobody} --hlog {}", log.display())).assert_refused(5, &[]);
+    assert_eq!(std::fs::read_to_string(&log).expect("a log"), text);
     finish_line(&format!("run {} --checkpoint 5s", server.url)).assert_refused(2, &["--out"]);
 }
 
@@ -181,6 +187,10 @@ fn a_target_that_goes_and_comes_back_is_an_event_and_its_calls_are_well_again() 
         events.len() == 1 && events[0].figure >= 100.0 && events[0].lasted() >= Duration::from_secs(1),
         "{events:?}"
     );
+    let all = loaded.run.summary.tally(Scope::Total, None);
+    let without = Outcome::ALL.into_iter().filter(|outcome| !outcome.is_complete_reply());
+    let without: u64 = without.map(|outcome| all.outcomes.get(outcome)).sum();
+    assert_eq!(events[0].figure as u64, without, "every call without a reply was one of them");
     assert!(after.0 <= before.0 + 20 && down.0 <= before.0 + 20, "descriptors: {before:?}, {down:?}, {after:?}");
     // A loop that knocks without end would have used a processor for the two and a half seconds.
     assert!(down.1 - before.1 < 200, "ticks: {before:?}, {down:?}");

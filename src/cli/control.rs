@@ -19,8 +19,10 @@ use tokio::time::timeout;
 
 use super::ctl::Command;
 use super::exit::Failure;
+use crate::arrival::Profile;
 use crate::engine::{Act, Change, Course, Sightings, Steering};
-use crate::measure::{Event, EventKind};
+use crate::measure::{Event, EventKind, Summary};
+use crate::report::humane_rate;
 use crate::time::{Moment, Rate, humane_duration};
 
 /// No command is longer.
@@ -29,6 +31,8 @@ const LONGEST: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long to wait where nobody can be let in, for want of descriptors mostly.
 const BREATH: Duration = Duration::from_millis(100);
+/// How often it is noted, while nobody says anything, that a pause goes on.
+const BEAT: Duration = Duration::from_millis(500);
 /// The word for a place that `mcpace ctl` finds by itself.
 const AUTO: &str = "auto";
 
@@ -40,6 +44,13 @@ pub(super) struct ControlArgs {
     control: Option<PathBuf>,
 }
 
+impl ControlArgs {
+    /// Where the flag asks for a socket by its path.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.control.as_deref().filter(|path| path.as_os_str() != AUTO)
+    }
+}
+
 /// Why there is no socket. Messages are fragments that follow "failed to".
 #[derive(Debug, thiserror::Error)]
 enum ControlError {
@@ -47,7 +58,11 @@ enum ControlError {
     Taken(PathBuf),
     #[error("open the control socket {0}: there is something else than a socket, give --control another path")]
     Other(PathBuf),
-    #[error("open the control socket {path}: {why}; give --control a short path in a folder that you may write to")]
+    #[error(
+        "open the control socket {path}: it has {length} bytes, and a socket's path there at most {most}: give --control a shorter path"
+    )]
+    TooLong { path: PathBuf, length: usize, most: usize },
+    #[error("open the control socket {path}: {why}; give --control another path in a folder that you may write to")]
     Io { path: PathBuf, why: io::Error },
 }
 
@@ -103,12 +118,14 @@ impl Control {
                 loop {
                     let client = tokio::select! {
                         _ = over.changed() => return,
-                        client = listener.accept() => client,
+                        client = timeout(BEAT, listener.accept()) => client,
                     };
                     match client {
-                        Ok((stream, _)) => drop(timeout(PATIENCE, helmsman.serve(stream)).await),
-                        Err(_) => drop(timeout(BREATH, std::future::pending::<()>()).await),
+                        Ok(Ok((stream, _))) => drop(timeout(PATIENCE, helmsman.serve(stream)).await),
+                        Ok(Err(_)) => drop(timeout(BREATH, std::future::pending::<()>()).await),
+                        Err(_) => {}
                     }
+                    helmsman.go_on();
                 }
             });
         };
@@ -130,18 +147,31 @@ impl Drop for Control {
 /// Listens at `path`, for this user alone. A socket that nobody listens at any more is replaced.
 fn bind(path: &Path) -> Result<net::UnixListener, ControlError> {
     let broken = |why| ControlError::Io { path: path.to_owned(), why };
-    match fs::symlink_metadata(path) {
-        Ok(meta) if !meta.file_type().is_socket() => return Err(ControlError::Other(path.to_owned())),
-        Ok(_) if net::UnixStream::connect(path).is_ok() => return Err(ControlError::Taken(path.to_owned())),
-        Ok(_) => tracing::info!("the socket {} of a run that is gone is replaced", path.display()),
-        Err(why) if why.kind() == io::ErrorKind::NotFound => {}
-        Err(why) => return Err(broken(why)),
-    }
     // Made in a folder of our own, so that nobody else can open it before it has its permissions.
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = parent.join(format!(".mcpace-{}", std::process::id()));
-    fs::DirBuilder::new().mode(0o700).create(&folder).map_err(broken)?;
     let inside = folder.join("s");
+    // A longer one could be had by its new name, and nobody could connect to it.
+    if [path, &inside].into_iter().any(|path| net::SocketAddr::from_pathname(path).is_err()) {
+        let length = path.as_os_str().len();
+        let most = longest_path().saturating_sub(inside.as_os_str().len().saturating_sub(length));
+        return Err(ControlError::TooLong { path: path.to_owned(), length, most });
+    }
+    match fs::symlink_metadata(path) {
+        Ok(meta) if !meta.file_type().is_socket() => return Err(ControlError::Other(path.to_owned())),
+        Ok(_) => match net::UnixStream::connect(path).map_err(|why| (why.kind(), why)) {
+            Ok(_) => return Err(ControlError::Taken(path.to_owned())),
+            Err((io::ErrorKind::ConnectionRefused, _)) => {
+                tracing::info!("the socket {} of a run that is gone is replaced", path.display());
+            }
+            Err((io::ErrorKind::NotFound, _)) => {}
+            // Whether somebody listens there is not known.
+            Err((_, why)) => return Err(broken(why)),
+        },
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+        Err(why) => return Err(broken(why)),
+    }
+    make_folder(&folder).map_err(broken)?;
     let listener = net::UnixListener::bind(&inside);
     let made = listener.and_then(|listener| {
         fs::set_permissions(&inside, fs::Permissions::from_mode(0o600))?;
@@ -151,6 +181,37 @@ fn bind(path: &Path) -> Result<net::UnixListener, ControlError> {
     drop(fs::remove_file(&inside));
     drop(fs::remove_dir(&folder));
     made.map_err(broken)
+}
+
+/// How many bytes the path of a socket has at most.
+fn longest_path() -> usize {
+    (1..).take_while(|length| net::SocketAddr::from_pathname("x".repeat(*length)).is_ok()).last().unwrap_or_default()
+}
+
+/// Makes a folder that is this user's alone. One of its name can only be there of a process that had our id, and is gone.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let make = || fs::DirBuilder::new().mode(0o700).create(folder);
+    match make() {
+        Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {
+            drop(fs::remove_file(folder.join("s")));
+            fs::remove_dir(folder)?;
+            make()
+        }
+        made => made,
+    }
+}
+
+/// Whether the end of a schedule is more than that of the longest one there is.
+fn is_known(end: Moment) -> bool {
+    end < Moment::ZERO.after(Profile::endless(Rate::ZERO).duration())
+}
+
+/// Completes the pause that a run has ended in: it lasted until its schedule's end.
+pub(super) fn complete(steering: &Steering, summary: &mut Summary) {
+    let paused = steering.course().and_then(|course| course.paused);
+    if let Some(at) = paused.filter(|at| *at < summary.until) {
+        summary.events.note(Event { at, until: summary.until, kind: EventKind::Paused, figure: 0.0 });
+    }
 }
 
 /// Carries out what clients ask for.
@@ -168,10 +229,13 @@ impl Helmsman {
         let mut line = Vec::with_capacity(LONGEST);
         let mut reading = (&mut stream).take(LONGEST as u64);
         while !line.contains(&b'\n') && reading.read_buf(&mut line).await? > 0 {}
-        let answer = match line.split(|byte| *byte == b'\n').next().map(str::from_utf8) {
-            _ if line.len() >= LONGEST => Err("the command is too long".to_owned()),
+        // What has no end may be the beginning of something else.
+        let whole = line.iter().position(|byte| *byte == b'\n').map(|end| str::from_utf8(&line[..end]));
+        let answer = match whole {
             Some(Ok(command)) => self.obey(command),
-            _ => Err("the command is not UTF-8".to_owned()),
+            Some(Err(_)) => Err("the command is not UTF-8".to_owned()),
+            None if line.len() >= LONGEST => Err("the command is too long".to_owned()),
+            None => Err("the command is not a whole line: end it with a newline".to_owned()),
         };
         let (word, said) = match &answer {
             Ok(said) => ("ok", said),
@@ -194,7 +258,9 @@ impl Helmsman {
         };
         let Change { at, act } = self.steering.change(act).map_err(|why| format!("failed to {why}"))?;
         let (event, what) = match act {
-            Act::Rate(rate) => (Event::at(at, EventKind::RateSet, rate.get()), format!("goes on at {rate}")),
+            Act::Rate(rate) => {
+                (Event::at(at, EventKind::RateSet, rate.get()), format!("goes on at {}", humane_rate(rate.get())))
+            }
             Act::Pause => (Event::at(at, EventKind::Paused, 0.0), "is paused".to_owned()),
             Act::Resume => (Event::at(at, EventKind::Resumed, 0.0), "is resumed".to_owned()),
             Act::Stop => (Event::at(at, EventKind::StopAsked, 0.0), "ends".to_owned()),
@@ -210,6 +276,15 @@ impl Helmsman {
         Ok(said)
     }
 
+    /// While a pause goes on, it is so long as it was until now.
+    fn go_on(&self) {
+        let Some((begun, course)) = self.paused.zip(self.steering.course()) else { return };
+        let until = course.now.min(course.end);
+        if until > begun {
+            self.events.note(Event { at: begun, until, kind: EventKind::Paused, figure: 0.0 });
+        }
+    }
+
     fn status(&self, course: &Course) -> String {
         let Course { now, rate, paused, end, changes } = *course;
         let long = |moment: Moment| humane_duration(moment.since(Moment::ZERO));
@@ -218,8 +293,9 @@ impl Helmsman {
             None if now >= end => "over".to_owned(),
             None => "running".to_owned(),
         };
-        let rate = Rate::per_second(rate).unwrap_or(Rate::ZERO);
-        let run = &self.run_id;
-        format!("run {run}\nstate {state}\nat {}\nrate {rate}\nend {}\nchanges {changes}", long(now), long(end))
+        // Of a run that ends by a count nobody knows when, while nothing is due.
+        let end = if is_known(end) { long(end) } else { "open".to_owned() };
+        let (run, rate) = (&self.run_id, humane_rate(rate));
+        format!("run {run}\nstate {state}\nat {}\nrate {rate}\nend {end}\nchanges {changes}", long(now))
     }
 }

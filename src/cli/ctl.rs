@@ -15,6 +15,7 @@ use super::control::default_path;
 use super::exit::{Exit, Failure};
 use super::results;
 use crate::engine::Act;
+use crate::report::clean;
 use crate::time::Rate;
 
 /// How long a run has for each piece of its answer.
@@ -103,10 +104,15 @@ pub(super) fn ctl(args: &CtlArgs) -> Result<Exit, Failure> {
         Failure::new(Exit::Target, anyhow!("failed to reach a run at {}: {why}; {way}", path.display()))
     })?;
     match answer.split_once(' ') {
-        Some(("ok", said)) => results::write(said.as_bytes()).map(|()| Exit::Pass),
-        Some(("error", why)) => Err(Failure::usage(anyhow!("{}", why.trim_end()))),
+        Some(("ok", said)) => results::write(shown(said).as_bytes()).map(|()| Exit::Pass),
+        Some(("error", why)) => Err(Failure::usage(anyhow!("{}", shown(why).trim_end()))),
         _ => Err(Failure::new(Exit::Target, anyhow!("failed to understand what {} answers", path.display()))),
     }
+}
+
+/// Line by line without what a terminal would obey: whoever listens at the socket may be anybody.
+fn shown(answer: &str) -> String {
+    answer.lines().map(|line| clean(line) + "\n").collect()
 }
 
 fn tell(path: &Path, command: Command) -> std::io::Result<String> {
@@ -123,6 +129,12 @@ fn tell(path: &Path, command: Command) -> std::io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_shown_in_its_lines_and_tells_the_terminal_nothing() {
+        assert_eq!(shown("run \u{1b}]0;x\u{7}a\u{9b}1m\r\nstate \u{8}over\n"), "run a1m\nstate over\n");
+        assert_eq!(shown("is paused"), "is paused\n");
+    }
 
     #[test]
     fn commands_are_read_as_they_are_written_and_others_are_refused_with_the_way_out() {

@@ -63,6 +63,13 @@ pub(super) fn is_replaced(path: &Path) -> bool {
     fs::metadata(path).map_or(true, |found| found.is_file()) && !is_of_a_process(path)
 }
 
+/// The one name of a file that has several: `run.json`, `./run.json` and a link to it. It need not be there yet.
+pub(super) fn place_of(path: &Path) -> PathBuf {
+    let there = fs::canonicalize(path);
+    let beside = || Some(fs::canonicalize(folder_of(path)).ok()?.join(path.file_name()?));
+    there.ok().or_else(beside).unwrap_or_else(|| path.to_owned())
+}
+
 fn way_out_of_writing(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "make its folder first, or give another path",
@@ -342,6 +349,19 @@ mod tests {
         fs::write(&path, "{\"format\":\"mcpace-run\",\"version\":9}").unwrap();
         assert!(told().contains("version 9"), "{}", told());
         assert!(read(folder.path()).unwrap_err().to_string().contains("folder"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_has_one_place_by_whatever_name_and_before_it_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("run.json"), folder.path().join("latest.json"));
+        assert_eq!(place_of(&folder.path().join("./run.json")), place_of(&path));
+        assert_ne!(place_of(&link), place_of(&path));
+        fs::write(&path, "").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(place_of(&link), place_of(&path));
+        assert_eq!(place_of(Path::new("run.json")), place_of(&std::env::current_dir().unwrap().join("run.json")));
     }
 
     #[test]

@@ -34,8 +34,24 @@ pub(super) struct KeepingArgs {
     #[arg(long, value_name = "D", value_parser = parse_checkpoint, requires = "out", help_heading = "Results")]
     checkpoint: Option<Duration>,
     /// Write response and service times of each operation as the run goes on, as an HdrHistogram interval log.
-    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    #[arg(long, value_name = "FILE", value_parser = parse_log, help_heading = "Results")]
     hlog: Option<PathBuf>,
+}
+
+impl KeepingArgs {
+    /// Where the interval log is written, if it is.
+    pub(super) fn hlog(&self) -> Option<&Path> {
+        self.hlog.as_deref()
+    }
+}
+
+fn parse_log(path: &str) -> Result<PathBuf, String> {
+    if path == "-" {
+        return Err(
+            "an interval log is written as the run goes on, and stdout is for its report: give a path".to_owned()
+        );
+    }
+    Ok(path.into())
 }
 
 fn parse_checkpoint(text: &str) -> Result<Duration, String> {
@@ -70,6 +86,7 @@ impl Keeping {
         if let Some(checkpoints) = &mut self.checkpoints {
             checkpoints.run = Some(run);
         }
+        self.log.iter().for_each(Log::begin);
     }
 
     /// Looks at the run at `now`, and has written what is due to be.
@@ -84,13 +101,19 @@ impl Keeping {
 
     /// The run is over, and its summary final but for what is added here: waits for what is being written, at most for
     /// `patience` each where there is one, and has the rest of the interval log written.
-    pub(super) fn settle(&mut self, summary: &mut Summary, now: Moment, patience: Option<Duration>) {
+    ///
+    /// # Errors
+    /// Where the interval log lacks something for good.
+    pub(super) fn settle(
+        &mut self,
+        summary: &mut Summary,
+        now: Moment,
+        patience: Option<Duration>,
+    ) -> Result<(), FileError> {
         if let Some(checkpoints) = &mut self.checkpoints {
             checkpoints.settle(now, patience, &mut |event| summary.events.note(event));
         }
-        if let Some(log) = &mut self.log {
-            log.end(summary, now, patience);
-        }
+        self.log.as_mut().map_or(Ok(()), |log| log.end(summary, now, patience))
     }
 
     /// Saves the run that has ended, where somebody wants that.
@@ -193,7 +216,7 @@ mod tests {
     fn look(keeping: &mut Keeping, second: u64) -> Vec<Event> {
         let mut summary = fixtures::small().summary;
         keeping.look(&summary, at(second), || None);
-        keeping.settle(&mut summary, at(second), None);
+        keeping.settle(&mut summary, at(second), None).unwrap();
         summary.events.kept().to_vec()
     }
 
@@ -235,6 +258,7 @@ mod tests {
     #[test]
     fn a_run_is_saved_once_a_second_at_most() {
         assert!(parse_checkpoint("999ms").unwrap_err().contains("at least 1s"));
+        assert!(parse_log("-").unwrap_err().contains("give a path") && parse_log("a").is_ok());
         assert!(parse_checkpoint("soon").unwrap_err().contains("`soon`"));
     }
 }

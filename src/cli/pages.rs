@@ -48,28 +48,32 @@ impl PageArgs {
     }
 
     /// Whether the files can be written, found out before the run begins: each where it shall be, and no two of them, nor
-    /// `out`, in one place.
-    pub(super) fn probe(&self, out: Option<&Path>) -> Result<(), Failure> {
+    /// of `others`, which have their flags with them, in one place.
+    pub(super) fn probe<'a>(
+        &'a self,
+        others: impl IntoIterator<Item = (&'static str, &'a Path)>,
+    ) -> Result<(), Failure> {
         let usage = |why: String| Failure::usage(anyhow!("{why}"));
-        let mut taken: Vec<(&str, &Path)> = out.into_iter().map(|path| ("--out", path)).collect();
-        for page in self.pages() {
-            if let Some((other, _)) = taken.iter().find(|(_, path)| *path == page.path) {
-                let (flag, path) = (page.flag, page.path.display());
+        let pages = self.pages();
+        let mut taken = Vec::new();
+        for (flag, path) in others.into_iter().chain(pages.iter().map(|page| (page.flag, page.path))) {
+            let place = files::place_of(path);
+            if let Some((other, _)) = taken.iter().find(|(_, known)| *known == place) {
+                let path = path.display();
                 return Err(usage(format!("{other} and {flag} would both be written to `{path}`: give each its own")));
             }
-            taken.push((page.flag, page.path));
-            if !results::is_stdout(page.path) {
-                files::probe_result(page.path).map_err(|why| usage(format!("failed to {why}")))?;
-            }
+            taken.push((flag, place));
+        }
+        for page in pages.iter().filter(|page| !results::is_stdout(page.path)) {
+            files::probe_result(page.path).map_err(|why| usage(format!("failed to {why}")))?;
         }
         Ok(())
     }
 
     /// Refuses to write over the file that is read.
     pub(super) fn spare(&self, read: &Path) -> Result<(), Failure> {
-        let itself = std::fs::canonicalize(read).ok();
-        let same = |path: &Path| path == read || (itself.is_some() && std::fs::canonicalize(path).ok() == itself);
-        match self.pages().iter().find(|page| same(page.path)) {
+        let itself = files::place_of(read);
+        match self.pages().iter().find(|page| files::place_of(page.path) == itself) {
             None => Ok(()),
             Some(Page { flag, path, .. }) => {
                 let path = path.display();

@@ -46,7 +46,7 @@ pub(super) fn report(args: &ReportArgs, log: &LogArgs) -> Result<Exit, Failure> 
     if let (Some(flag), [_, _, ..]) = (args.pages.given(), &args.runs[..]) {
         return Err(Failure::usage(anyhow!("{flag} is for one run: report each with a file of its own")));
     }
-    args.pages.probe(None)?;
+    args.pages.probe([])?;
     for path in &args.runs {
         args.pages.spare(path)?;
     }

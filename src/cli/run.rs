@@ -5,7 +5,7 @@ use std::thread;
 
 use anyhow::{Context, anyhow};
 
-use super::control::Control;
+use super::control::{self, Control};
 use super::exit::{Exit, Failure};
 use super::eyes::Eyes;
 use super::flags::RunArgs;
@@ -34,7 +34,9 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     let (mut plan, from) = args.plan(u64::from(rand::random::<u32>()))?;
     plan.run.concurrent = limits::make_room(plan.run.concurrent, from).map_err(|why| Failure::usage(anyhow!(why)))?;
     args.common.out.as_deref().map_or(Ok(()), probe)?;
-    args.pages.probe(args.common.out.as_deref())?;
+    let out = args.common.out.as_deref().map(|path| ("--out", path));
+    let log_file = args.keeping.hlog().map(|path| ("--hlog", path));
+    args.pages.probe(out.into_iter().chain(log_file).chain(args.control.path().map(|path| ("--control", path))))?;
     warn(&plan);
     let objectives = resolved(&plan)?;
     let eyes = args.server().map(Eyes::open).transpose()?;
@@ -77,16 +79,19 @@ pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     drop(control);
     let closing = session.close(&signals);
     let mut ended = ended?;
+    if let Some(steering) = &setup.steering {
+        control::complete(steering, &mut ended.summary);
+    }
     for call in &closing {
         ended.summary.note_side_call(call, &setup.bounds);
     }
     let hurry = || signals.first().map(|_| HURRY);
     let over = ended.summary.last_done.max(Some(ended.summary.until)).unwrap_or_default();
-    keeping.settle(&mut ended.summary, over, hurry());
+    let logged = keeping.settle(&mut ended.summary, over, hurry());
     watch.end(&ended.summary);
     let saved = saved_run(&session.plan, &setup.identity, &session, ended, &signals, looking);
     let written = keeping.save(&saved, hurry());
-    let exit = finish(&saved, args, written, log);
+    let exit = finish(&saved, args, (written, logged), log);
     // Whoever stopped the run early does not want to wait now; a signal from here on cuts the waiting short.
     let stopped = signals.first();
     watch::linger(exporter.as_ref(), args.common.linger, || signals.first().is_some());
@@ -210,20 +215,22 @@ pub(super) fn probe(path: &Path) -> Result<(), Failure> {
     files::probe(path).map_err(|why| Failure::usage(anyhow!("failed to {why}")))
 }
 
-/// Prints the report of a run that was `written` or not. A file that cannot be written changes the exit code, never the
-/// report.
+/// Prints the report of a run that was `written` or not, and so its interval log. A file that cannot be written changes the
+/// exit code, never the report.
 fn finish(
     saved: &SavedRun,
     args: &RunArgs,
-    written: Option<Result<(), files::FileError>>,
+    (written, logged): (Option<Result<(), files::FileError>>, Result<(), files::FileError>),
     log: &LogArgs,
 ) -> Result<Exit, Failure> {
     let out = args.common.out.as_deref();
     let file = out.filter(|_| matches!(written, Some(Ok(()))));
     let verdict = results::print(saved, (&[], None), file, &args.pages, log);
-    match (written, verdict) {
-        (Some(Err(why)), Err(other)) => Err(Failure::new(Exit::Unwritten, anyhow!("failed to {why}; {other}"))),
-        (Some(Err(why)), Ok(_)) => Err(Failure::new(Exit::Unwritten, anyhow!("failed to {why}"))),
-        (_, verdict) => verdict.map(Exit::from),
+    let failed = written.and_then(Result::err).into_iter().chain(logged.err()).map(|why| format!("failed to {why}"));
+    let failed: Vec<String> = failed.collect();
+    match verdict {
+        verdict if failed.is_empty() => verdict.map(Exit::from),
+        Err(other) => Err(Failure::new(Exit::Unwritten, anyhow!("{}; {other}", failed.join("; ")))),
+        Ok(_) => Err(Failure::new(Exit::Unwritten, anyhow!(failed.join("; ")))),
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn bytes(bytes: f64) -> String {
 }
 
 /// A rate per second, to four digits: `1 000/s`, `998.7/s`, `0.5/s`.
-pub(super) fn rate(per_second: f64) -> String {
+pub fn rate(per_second: f64) -> String {
     if !per_second.is_finite() || per_second <= 0.0 {
         return "0/s".to_owned();
     }

@@ -50,7 +50,7 @@ pub use forecast::{Forecast, Resources};
 pub use generator::LagShare;
 pub use hints::{Hint, Topic};
 pub use html::Html;
-pub use humane::clean;
+pub use humane::{clean, rate as humane_rate};
 pub use junit::Junit;
 pub use markdown::Markdown;
 pub use saved::{Ending, Host, SavedRun, SavedRunError, Server};
