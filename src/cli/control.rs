@@ -185,7 +185,10 @@ fn bind(path: &Path) -> Result<net::UnixListener, ControlError> {
 
 /// How many bytes the path of a socket has at most.
 fn longest_path() -> usize {
-    (1..).take_while(|length| net::SocketAddr::from_pathname("x".repeat(*length)).is_ok()).last().unwrap_or_default()
+    (1..1024)
+        .take_while(|length| net::SocketAddr::from_pathname("x".repeat(*length)).is_ok())
+        .last()
+        .unwrap_or_default()
 }
 
 /// Makes a folder that is this user's alone. One of its name can only be there of a process that had our id, and is gone.
@@ -197,7 +200,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
             fs::remove_dir(folder)?;
             make()
         }
-        made => made,
+        result => result,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rules as the YAML that Prometheus reads.
 //!
 //! Every text from outside is a JSON string, which YAML reads as it stands; only our own expressions are blocks. What YAML
-//! takes for a break of a line, or refuses, is escaped in both: readers of JSON, YAML and PromQL know `\u2028`.
+//! takes for a break of a line, or refuses, is escaped in both: readers of JSON, YAML and Prometheus know `\u2028`.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -111,7 +111,7 @@ fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
-/// A text as a string of JSON, of YAML and of PromQL, in one line of printable characters.
+/// A text as a string of JSON, of YAML and of Prometheus, in one line of printable characters.
 pub(super) fn quoted(text: &str) -> String {
     let json = serde_json::Value::from(text).to_string();
     let mut safe = String::with_capacity(json.len());
