@@ -17,8 +17,11 @@ use mcpace::time::{Moment, Rate};
 use mcpace::verdict::{Terms, judge};
 use mcpace::workload::{Mix, OperationId, Reply, RunIdentity, Stamps, Workload};
 
+/// A name, what is done so many times, and how many reference loops doing it once may take.
+type Subject = (&'static str, fn(u64), f64);
+
 /// What is counted, and how many reference loops one of it may take: a third more than it took when that was last measured.
-const SUBJECTS: [(&str, fn(u64), f64); 6] = [
+const SUBJECTS: [Subject; 6] = [
     ("schedule", schedule, 0.75),
     ("template", template, 18.0),
     ("parse", parse, 19.5),
@@ -40,13 +43,14 @@ const ANSWER: &str = r#"{"jsonrpc":"2.0","id":1000,"result":{"content":[{"type":
 
 fn plan() -> Plan {
     let (draft, faults) = read_file(PLAN);
-    draft.check(42, faults).unwrap()
+    draft.check(42, faults).expect("the plan is sound")
 }
 
 fn workload(plan: &Plan) -> Workload {
-    let mix = Mix::new(&[(OperationId(0), 1.0), (OperationId(1), 1.0), (OperationId(2), 1.0)]).unwrap();
+    let mix =
+        Mix::new(&[(OperationId(0), 1.0), (OperationId(1), 1.0), (OperationId(2), 1.0)]).expect("weights are a mix");
     let identity = RunIdentity { run_id: "run".to_owned(), started_unix_ms: 1_700_000_000_000 };
-    Workload::new(&plan.operations, vec![mix], 7, identity).unwrap()
+    Workload::new(&plan.operations, vec![mix], 7, identity).expect("the operations compile")
 }
 
 fn arrival(sequence: u64) -> Arrival {
@@ -65,7 +69,7 @@ fn reference(times: u64) {
 }
 
 fn schedule(times: u64) {
-    let profile = Profile::endless(Rate::per_second(1000.0).unwrap());
+    let profile = Profile::endless(Rate::per_second(1000.0).expect("a rate"));
     let arrivals = Arrivals::new(FlowId(0), Process::Poisson, &profile, 1, Shard::WHOLE, Some(times));
     for arrival in arrivals {
         black_box(arrival);
@@ -131,8 +135,11 @@ fn judged(times: u64) {
     summary.absorb(&filled(30_000));
     summary.until = Moment::from_nanos(30_000_000_000);
     let (flows, operations) = (plan.flow_names(), plan.operation_names());
-    let objectives: Vec<_> =
-        plan.objectives.iter().map(|each| each.clone().resolve(&flows, &operations).unwrap()).collect();
+    let objectives: Vec<_> = plan
+        .objectives
+        .iter()
+        .map(|each| each.clone().resolve(&flows, &operations).expect("it is about all calls"))
+        .collect();
     for _ in 0..times / 100 {
         black_box(judge(black_box(&summary), &objectives, &Terms::of(plan.judging)));
     }

@@ -116,7 +116,7 @@ impl SavedCapacity {
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         let mut text = Vec::new();
         self.write_json(&mut text)?;
-        Ok(String::from_utf8(text).expect("JSON is UTF-8"))
+        String::from_utf8(text).map_err(serde::ser::Error::custom)
     }
 
     /// Reads what [`SavedCapacity::to_json`] wrote.

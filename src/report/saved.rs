@@ -180,7 +180,7 @@ impl SavedRun {
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         let mut text = Vec::new();
         self.write_json(&mut text)?;
-        Ok(String::from_utf8(text).expect("JSON is UTF-8"))
+        String::from_utf8(text).map_err(serde::ser::Error::custom)
     }
 
     /// Reads what [`SavedRun::to_json`] wrote, in this or an earlier version of the program.
