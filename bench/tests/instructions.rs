@@ -163,7 +163,7 @@ fn instructions(subject: &str) -> f64 {
     let count = |times: u64| {
         let output = Command::new("valgrind")
             .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-            .arg(std::env::current_exe().unwrap())
+            .arg(std::env::current_exe().expect("a path of our own"))
             .args(["--exact", "one_subject", "--ignored", "--test-threads=1"])
             .env("SUBJECT", subject)
             .env("TIMES", times.to_string())
@@ -172,7 +172,7 @@ fn instructions(subject: &str) -> f64 {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}");
         let collected = said.lines().find_map(|line| line.split_once("Collected :")).expect("valgrind counts");
-        collected.1.trim().parse::<f64>().unwrap()
+        collected.1.trim().parse::<f64>().expect("a count")
     };
     (count(TIMES[1]) - count(TIMES[0])) / (TIMES[1] - TIMES[0]) as f64
 }
