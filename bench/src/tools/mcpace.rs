@@ -12,7 +12,7 @@ pub(super) const RUN: &str = "run.json";
 /// Objectives missed or not given, and a measurement that it doubts, leave a run to look at.
 pub(super) const FINE: [i32; 4] = [0, 1, 3, 4];
 /// More than any generator reaches.
-const TOO_MANY: u32 = 400_000;
+const TOO_MANY: u32 = 150_000;
 
 pub(super) fn words(tool: Tool, load: &Load, place: &Place) -> Vec<String> {
     let pacing = match tool {
