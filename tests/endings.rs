@@ -191,7 +191,7 @@ fn a_demo_ends_with_a_report_and_leaves_no_server() {
     let out = folder.path().join("run.json");
     let mut running = Running::start({
         let mut command = mcpace();
-        command.args(words("demo --duration 4s --rate 1000 --metrics off --out")).arg(&out);
+        command.args(words("demo --duration 4s --rate 1000 --objective p95<60s --metrics off --out")).arg(&out);
         command
     });
     let mut servers = Vec::new();
