@@ -191,7 +191,7 @@ fn a_demo_ends_with_a_report_and_leaves_no_server() {
     let out = folder.path().join("run.json");
     let mut running = Running::start({
         let mut command = mcpace();
-        command.args(words("demo --duration 4s --rate 1000 --objective p95<60s --metrics off --out")).arg(&out);
+        command.args(words("demo --duration 4s --rate 1000 --metrics off --out")).arg(&out);
         command
     });
     let mut servers = Vec::new();
@@ -201,8 +201,10 @@ fn a_demo_ends_with_a_report_and_leaves_no_server() {
     }));
     running.out.wait_for("OVERALL");
     let ended = running.end();
-    // A busy machine may make it INVALID, and never anything else.
-    assert!(matches!(ended.code, Some(0 | 3)), "{:?}{}{}", ended.code, ended.err, ended.out);
+    // What comes of it is the machine's, which others may keep busy; that the exit code is that of the headline is not.
+    let told = [("PASS", 0), ("FAIL", 1), ("INVALID", 3), ("INCONCLUSIVE", 4)];
+    let (_, code) = told.into_iter().find(|(word, _)| ended.out.contains(&format!("\n{word}  "))).expect("a headline");
+    assert_eq!(ended.code, Some(code), "{}{}", ended.err, ended.out);
     assert!(servers.iter().all(|server| is_dead(*server)), "{servers:?}");
     let run = read_run(&out);
     assert_adds_up(&run);
