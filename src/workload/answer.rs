@@ -48,7 +48,9 @@ impl<'a> Answer<'a> {
     /// Takes the raw `result` apart, each place only when something is looked for in it; what is not there is simply not
     /// found later.
     pub(super) fn parse(result: &'a [u8]) -> Self {
-        let places = serde_json::from_slice(result).unwrap_or_default();
+        // The driver has seen that it is text; looking again at all of it is cheaper than at each name and value.
+        let places =
+            std::str::from_utf8(result).ok().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         Self { raw: result, places, structured: OnceCell::new(), meta: OnceCell::new(), texts: OnceCell::new() }
     }
 
@@ -106,16 +108,20 @@ impl<'a> Members<'a> {
         raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
     }
 
-    /// The value that is there and not null. Of members with one name the last counts, as with most readers of JSON.
+    /// The raw JSON of a member. Of members with one name the last counts, as with most readers of JSON.
+    fn raw(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().rfind(|(known, _)| known == name).map(|(_, raw)| raw.get())
+    }
+
+    /// The value that is there and not null.
     fn at(&self, pointer: &Pointer) -> Option<Value> {
-        let (_, raw) = self.0.iter().rfind(|(name, _)| name == pointer.head())?;
-        let outermost: Value = serde_json::from_str(raw.get()).ok()?;
+        let outermost: Value = serde_json::from_str(self.raw(pointer.head())?).ok()?;
         let value = if pointer.is_flat() { outermost } else { pointer.in_member(&outermost)?.clone() };
         (!value.is_null()).then_some(value)
     }
 }
 
-/// A member's name, without a copy where no letter of it is escaped.
+/// A text such as a member's name, without a copy where no letter of it is escaped.
 #[derive(serde::Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -143,10 +149,16 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
 /// The texts of a result's content that are JSON.
 fn documents(content: Option<&RawValue>) -> Vec<Value> {
-    let content: Value = content.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-    let texts = content.as_array().into_iter().flatten().filter_map(|part| part.get("text")?.as_str());
-    let documents = texts.filter(|text| text.trim_start().starts_with(['{', '[']));
-    documents.filter_map(|text| serde_json::from_str(text).ok()).collect()
+    let parts: Vec<&RawValue> = content.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    parts.into_iter().filter_map(|part| document(Members::of(Some(part)).raw("text")?)).collect()
+}
+
+/// The JSON in a text that is itself given as JSON.
+fn document(text: &str) -> Option<Value> {
+    // Most texts are words. An escaped letter may be a blank before the document.
+    text.strip_prefix('"')?.trim_start().starts_with(['{', '[', '\\']).then_some(())?;
+    let Name(text) = serde_json::from_str(text).ok()?;
+    text.trim_start().starts_with(['{', '[']).then(|| serde_json::from_str(&text).ok())?
 }
 
 #[cfg(test)]
@@ -169,6 +181,12 @@ mod tests {
         assert_eq!(found(null, "/id"), Some(json!("meta")));
         let one = r#"{"content":[{"type":"text","text":"Created"},{"type":"text","text":" {\"id\":\"text\"}"}]}"#;
         assert_eq!(found(one, "/id"), Some(json!("text")));
+        let blank = r#"{"content":["no part",["no"],{"text":7},{"text":"\n\t{\"id\":\"blank\"}","text":" \u007b\"id\":\"last\"}"}]}"#;
+        assert_eq!(
+            found(blank, "/id"),
+            Some(json!("last")),
+            "odd parts are passed over, and of two texts the last counts"
+        );
     }
 
     #[test]

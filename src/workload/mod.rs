@@ -21,6 +21,7 @@ mod sent;
 mod stake;
 #[cfg(test)]
 mod stake_tests;
+mod streams;
 mod template;
 #[cfg(test)]
 mod template_tests;
@@ -41,9 +42,6 @@ pub use truth::{Evidence, Finding, Lesson, Read};
 
 use std::rc::Rc;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
-
 use crate::arrival::Arrival;
 use crate::outcome::{Outcome, Probe};
 use crate::trace::Traces;
@@ -55,6 +53,7 @@ use keys::Story;
 use operation::{Compiled, names};
 use promise::Told;
 use stake::Key;
+use streams::{Streams, begin};
 use truth::{Scene, Standing};
 
 /// What tells one run from another of the same plan.
@@ -75,16 +74,13 @@ pub struct Workload {
     names: usize,
     identity: RunIdentity,
     seed: u64,
-    random: ChaCha8Rng,
+    words: Streams,
     read_elsewhere: f64,
     check_output: f64,
     probe_share: f64,
     lane: u32,
     traces: Option<Traces>,
 }
-
-/// Random words that belong to each arrival. A call that needs more reads on into its neighbour's, which harms nobody.
-const WORDS_PER_ARRIVAL: u128 = 1024;
 
 impl Workload {
     /// Compiles `operations` and one mix per flow.
@@ -106,7 +102,7 @@ impl Workload {
             return Err(TemplateError { operation: open.name.clone(), why });
         }
         let operations = compiled;
-        let random = ChaCha8Rng::seed_from_u64(seed);
+        let words = Streams::new(seed);
         let (read_elsewhere, check_output, probe_share, lane) = (0.0, 0.0, 0.0, 0);
         let names = names.len();
         Ok(Self {
@@ -115,7 +111,7 @@ impl Workload {
             names,
             identity,
             seed,
-            random,
+            words,
             read_elsewhere,
             check_output,
             probe_share,
@@ -168,8 +164,8 @@ impl Workload {
     /// Which operation `arrival` calls. Where the mix gives one that needs a captured value and there is none yet, the
     /// operation that captures it takes its place, and the choice says so.
     pub fn choose(&mut self, arrival: &Arrival, captures: &Captures) -> Choice {
-        let random = Self::seek(&mut self.random, arrival);
-        let operation = self.mixes[usize::from(arrival.flow.0)].pick(random);
+        let mix = &self.mixes[usize::from(arrival.flow.0)];
+        let operation = self.words.choose(arrival, |random| mix.pick(random));
         match self.operations[usize::from(operation.0)].needs {
             Some((capture, fallback)) if captures.is_empty(capture) => {
                 Choice { operation: fallback, substituted: true }
@@ -182,18 +178,19 @@ impl Workload {
     /// probes: their calls use the key of an earlier call again.
     pub fn call(&mut self, arrival: &Arrival, choice: Choice, captures: &mut Captures) -> Call {
         let probe = self.probe(arrival, choice.operation, captures);
-        let Self { operations, mixes, identity, random, seed, read_elsewhere, lane, probe_share, traces, .. } = self;
+        let Self {
+            operations, mixes, identity, words: streams, seed, read_elsewhere, lane, probe_share, traces, ..
+        } = self;
         let trace = traces.map(|traces| traces.of(arrival.flow.0, arrival.sequence));
         let compiled = &operations[usize::from(choice.operation.0)];
         let mut dice = Dice::new(*seed, arrival.flow.0, arrival.sequence);
+        let random;
         let (first, record, written) = if let Some((_, story)) = &probe {
-            random.set_stream(u64::from(story.first.flow.0));
-            random.set_word_pos(story.words);
+            random = streams.at(story.first.flow.0, story.words);
             (story.first, story.record.clone(), story.connection.get())
         } else {
-            let random = Self::seek(random, arrival);
             // The word that chose the operation is spent, here as there.
-            mixes[usize::from(arrival.flow.0)].pick(random);
+            random = streams.chosen(arrival, |random| mixes[usize::from(arrival.flow.0)].pick(random));
             let record = compiled.record(arrival, captures, random, &mut dice);
             let written = record.as_ref().and_then(|record| record.connection);
             (*arrival, record, written)
@@ -206,7 +203,7 @@ impl Workload {
         let (mut arguments, mut spans) = compiled.template.render(&mut source);
         let key = match probe {
             Some((probe, story)) => {
-                let random = Self::seek(random, arrival);
+                let random = begin(random, arrival);
                 let mut source = Source { random, arrival, identity, lane: *lane, captured: record.as_deref() };
                 let mut alters = || compiled.alter(&mut source, &mut arguments, &mut spans);
                 let probe = if probe == Probe::Altered && !alters() { Probe::Later } else { probe };
@@ -355,12 +352,5 @@ impl Workload {
     /// What is not explained when the run ends: reads that missed a write, and had no second look.
     pub fn conclude(captures: &mut Captures) -> Vec<Finding> {
         captures.settle_all().into_iter().map(truth::unexplained).collect()
-    }
-
-    /// Places the generator where the random words of `arrival` begin.
-    fn seek<'a>(random: &'a mut ChaCha8Rng, arrival: &Arrival) -> &'a mut ChaCha8Rng {
-        random.set_stream(u64::from(arrival.flow.0));
-        random.set_word_pos(u128::from(arrival.sequence) * WORDS_PER_ARRIVAL);
-        random
     }
 }
