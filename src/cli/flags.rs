@@ -129,7 +129,7 @@ pub(super) struct CommonArgs {
     /// When a lane wakes: for each arrival, or at most every 250 µs [default: auto].
     #[arg(long, value_parser = parse_pacing, value_name = "auto|exact|economical", help_heading = "Limits")]
     pacing: Option<Pacing>,
-    /// Threads [default: 1].
+    /// Threads [default: 1, more above 40000 arrivals/s, where there are processors].
     #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU32>, help_heading = "Limits")]
     lanes: Option<NonZeroU32>,
 
@@ -193,6 +193,12 @@ fn at_least_one<T: FromStr>(text: &str) -> Result<T, String> {
 /// A value whose errors are fragments that follow "failed to".
 pub(super) fn told<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|why| format!("failed to {why}"))
+}
+
+/// The processors that this process may use.
+fn processors() -> NonZeroU32 {
+    let processors = std::thread::available_parallelism().ok();
+    processors.and_then(|count| NonZeroU32::try_from(count).ok()).unwrap_or(NonZeroU32::MIN)
 }
 
 fn parse_pacing(text: &str) -> Result<Pacing, String> {
@@ -273,10 +279,13 @@ impl CommonArgs {
         let mut draft = draft.over(file);
         draft.override_flow(flow).map_err(|why| Failure::usage(anyhow::anyhow!(why)))?;
         let from = if draft.concurrent.is_some() { ConcurrentFrom::User } else { ConcurrentFrom::Default };
-        let plan = finish(draft).check(random_seed, faults).map_err(|faults| match &self.plan {
+        let draft = finish(draft);
+        let lanes = draft.lanes;
+        let mut plan = draft.check(random_seed, faults).map_err(|faults| match &self.plan {
             Some(path) => Failure::usage(anyhow::Error::new(faults).context(path.display().to_string())),
             None => Failure::usage(faults),
         })?;
+        plan.run.lanes = lanes.unwrap_or_else(|| plan.lanes_for(processors()));
         Ok((plan, from))
     }
 

@@ -312,6 +312,25 @@ mod tests {
     }
 
     #[test]
+    fn a_high_rate_has_more_lanes_where_there_are_processors_and_calls_for_them() {
+        let lanes = |load: &str, processors: u32| {
+            let text =
+                format!("[run]\nconcurrent = 6\n[[flow]]\nload = \"{load}\"\n[[flow]]\nload = \"1000/s for 1s\"");
+            let (draft, faults) = crate::plan::read_file(&text);
+            let plan = draft.check(1, faults).unwrap();
+            assert_eq!(plan.run.lanes.get(), 1, "a plan does not know the machine");
+            plan.lanes_for(NonZeroU32::new(processors).unwrap()).get()
+        };
+        assert_eq!((lanes("39000/s for 1s", 8), lanes("39001/s for 1s", 8)), (1, 2));
+        assert_eq!((lanes("1/s for 1s, ramp to 100000/s over 1s", 8), lanes("100000/s for 1s", 2)), (3, 2));
+        assert_eq!(lanes("900000/s for 1s", 64), 6, "as many as there are calls in flight");
+        let sessions = Some(crate::plan::Sessions::Pool(NonZeroU32::new(2).unwrap()));
+        let draft = Draft { sessions, ..crate::plan::read_file("[[flow]]\nload = \"900000/s for 1s\"").0 };
+        let plan = draft.check(1, Faults::default()).unwrap();
+        assert_eq!(plan.lanes_for(NonZeroU32::new(64).unwrap()).get(), 2, "as many as there are sessions");
+    }
+
+    #[test]
     fn a_trace_is_told_once_and_the_slowest_calls_are_bounded() {
         let connection = ConnectionDraft {
             headers: vec![("Traceparent".into(), Secret::from("env:T".to_owned()))],

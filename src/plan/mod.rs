@@ -109,7 +109,7 @@ pub struct Run {
     pub warmup: Warmup,
     /// When a lane wakes.
     pub pacing: Pacing,
-    /// Threads.
+    /// Threads; where nobody said how many, see [`Plan::lanes_for`].
     pub lanes: NonZeroU32,
     /// A longer reply body is not read to its end.
     pub max_reply_bytes: u64,
@@ -153,6 +153,21 @@ impl Plan {
     pub fn scheduled_duration(&self) -> Option<Duration> {
         let bounded = |flow: &Flow| (!flow.load.is_endless()).then(|| flow.load.duration());
         self.flows.iter().map(bounded).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max())
+    }
+
+    /// How many lanes its highest rate needs, of as many processors as there are: one up to 40 000 arrivals a second. Peaks of flows
+    /// are added up, whenever they are; and no more than there are calls in flight and sessions for.
+    pub fn lanes_for(&self, processors: NonZeroU32) -> NonZeroU32 {
+        /// A lane can do more, but not much, and is late then.
+        const PER_LANE: f64 = 40_000.0;
+        let peak: f64 = self.flows.iter().map(|flow| flow.load.peak().get()).sum();
+        let lanes = NonZeroU32::new((peak / PER_LANE).ceil() as u32).unwrap_or(NonZeroU32::MIN);
+        let sessions = match self.sessions {
+            Sessions::Pool(count) => count,
+            Sessions::PerCall | Sessions::None => NonZeroU32::MAX,
+        };
+        // Each lane has at least one call in flight, and one session.
+        lanes.min(processors).min(self.run.concurrent).min(sessions)
     }
 
     /// How long arrivals are due at most, by what the flows' profiles intend.
