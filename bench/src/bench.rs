@@ -7,7 +7,7 @@ use mcpace::workload::FIRST_CALL_ID;
 
 use crate::clock::monotonic;
 use crate::figures::grid;
-use crate::generator::{Cost, Watch, run};
+use crate::generator::{Cost, GRACE, Watch, run};
 use crate::machine::Machine;
 use crate::options::Options;
 use crate::server::Server;
@@ -17,6 +17,9 @@ use crate::tools::{Load, Place, Said, Tool, Wire};
 
 /// How long a generator goes on after the window: it must not end while it is looked at.
 pub(crate) const REST: Duration = Duration::from_millis(200);
+
+/// With less time than this after its end, nothing is begun in a quick run.
+const LEAST_GRACE: Duration = Duration::from_secs(5);
 
 /// Everything that measurements have in common.
 #[derive(Debug)]
@@ -60,7 +63,8 @@ impl Bench {
         watch: Watch,
     ) -> Option<Seen> {
         let invocation = tool.invocation(load, &self.place)?;
-        if self.until.is_some_and(|until| monotonic() + watch.span() > until) {
+        let left = self.until.map(|until| until.saturating_sub(monotonic() + watch.span()));
+        if left.is_some_and(|left| left < LEAST_GRACE) {
             self.table.note(part, case, tool.name(), "was left out: the time of a quick run was over");
             return None;
         }
@@ -69,7 +73,8 @@ impl Bench {
         shared.forget();
         shared.answer_as(if load.wire == Wire::Sse { Form::Sse } else { Form::Json });
         let output = self.place.folder.join("output");
-        let seen = run(&self.machine, &invocation, &output, watch, || shared.calls())
+        let grace = left.map_or(GRACE, |left| left.min(GRACE));
+        let seen = run(&self.machine, &invocation, &output, (watch, grace), || shared.calls())
             .and_then(|cost| Ok(Seen { cost, said: tool.said(&output, &self.place)? }))
             .and_then(|seen| agrees(&seen).map(|()| seen));
         shared.answer_as(Form::Json);

@@ -12,6 +12,15 @@ pub(crate) fn wall() -> u64 {
 
 /// Since some moment in the past; never goes back.
 pub(crate) fn monotonic() -> Duration {
-    let now = clock_gettime(ClockId::Monotonic);
+    duration(ClockId::Monotonic)
+}
+
+/// Processor time of this thread, user and system.
+pub(crate) fn thread_cpu() -> Duration {
+    duration(ClockId::ThreadCPUTime)
+}
+
+fn duration(clock: ClockId) -> Duration {
+    let now = clock_gettime(clock);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }

@@ -14,7 +14,7 @@ use crate::clock::monotonic;
 use crate::machine::Machine;
 
 /// A generator that takes so much longer than it was asked for is killed.
-const GRACE: Duration = Duration::from_secs(20);
+pub(crate) const GRACE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// When to look.
@@ -88,8 +88,8 @@ pub(crate) struct Invocation {
     pub(crate) fine: &'static [i32],
 }
 
-/// Runs a generator to its end, and looks at it meanwhile. Its output goes to `output`; `calls` tells how many calls the server
-/// has received.
+/// Runs a generator to its end, and looks at it meanwhile. It is killed `grace` after it should have ended. Its output goes to
+/// `output`; `calls` tells how many calls the server has received.
 ///
 /// # Errors
 /// It does not start, calls nobody, ends before it was looked at, fails, or does not end in time: a sentence says which.
@@ -97,7 +97,7 @@ pub(crate) fn run(
     machine: &Machine,
     invocation: &Invocation,
     output: &Path,
-    watch: Watch,
+    (watch, grace): (Watch, Duration),
     calls: impl Fn() -> u64,
 ) -> Result<Cost, String> {
     let mut all = machine.prefix();
@@ -108,7 +108,7 @@ pub(crate) fn run(
     let mut running = Running(start(&all, output, &errors).map_err(|why| format!("did not start: {why}"))?);
     let said = || fs::read_to_string(&errors).unwrap_or_default().lines().last().unwrap_or_default().to_owned();
     let ended_early = || format!("ended before it was looked at: {}", said());
-    let deadline = begun + watch.span() + GRACE;
+    let deadline = begun + watch.span() + grace;
     while calls() == before {
         if running.code()?.is_some() {
             return Err(ended_early());
@@ -126,7 +126,9 @@ pub(crate) fn run(
         match running.code()? {
             Some(code) if invocation.fine.contains(&code) => break,
             Some(code) => return Err(format!("failed with exit code {code}: {}", said())),
-            None if monotonic() > deadline => return Err("did not end in time and was killed".to_owned()),
+            None if monotonic() > deadline => {
+                return Err(format!("did not end {grace:.0?} after its time and was killed"));
+            }
             None => sleep(LOOK),
         }
     }

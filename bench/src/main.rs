@@ -8,23 +8,24 @@ mod generator;
 mod machine;
 mod measure;
 mod options;
+mod report;
 mod server;
 mod table;
 mod tools;
 mod yardstick;
 
-use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use bench::Bench;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use machine::Machine;
 use options::{Options, Part};
-use serde_json::json;
+use report::Report;
+use serde_json::{Value, json};
 use server::Server;
 use table::Table;
 use tools::{Place, install};
@@ -54,6 +55,9 @@ fn run(options: Options) -> Result<ExitCode, String> {
     let mut programs = install::found(&peers);
     programs
         .retain(|name, _| !options.no_peers && (options.peers.is_empty() || options.peers.iter().any(|p| p == name)));
+    for name in options.peers.iter().filter(|name| !programs.contains_key(name.as_str())) {
+        bench::say(&format!("{name} is not there, and is not measured"));
+    }
     programs.insert("mcpace", own(&options)?);
     let place = Place {
         folder: folder.path().to_owned(),
@@ -71,8 +75,7 @@ fn run(options: Options) -> Result<ExitCode, String> {
     machine.place_runner();
     let until = options.quick.then(|| clock::monotonic() + QUICK);
     let mut bench = Bench { machine, server, place, options, table: Table::default(), failures: 0, until };
-    measure(&mut bench).map_err(|why| format!("measure: {why}"))?;
-    report(&bench).map_err(|why| format!("write the figures: {why}"))?;
+    measure(&mut bench)?;
     Ok(if bench.failures == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
@@ -91,42 +94,42 @@ fn own(options: &Options) -> Result<PathBuf, String> {
     fs::canonicalize(&file).map_err(|why| format!("find mcpace at `{}`: {why}: {way_out}", file.display()))
 }
 
-fn measure(bench: &mut Bench) -> io::Result<()> {
-    let wants = |bench: &Bench, part| bench.options.wants(part);
-    if wants(bench, Part::Agreement) {
-        measure::agreement::measure(bench);
-    }
-    if wants(bench, Part::Cost) {
-        measure::cost::measure(bench);
-    }
-    if wants(bench, Part::Highest) {
-        measure::highest::measure(bench);
-    }
-    if wants(bench, Part::Exactness) {
-        measure::exactness::measure(bench)?;
-    }
-    if wants(bench, Part::Truth) {
-        measure::truth::measure(bench);
-    }
-    if wants(bench, Part::Memory) {
-        measure::memory::measure(bench);
-    }
-    if wants(bench, Part::Start) {
-        measure::start::measure(bench);
-    }
-    if wants(bench, Part::Starved) {
-        measure::starved::measure(bench);
-    }
-    if wants(bench, Part::Wires) {
-        measure::wires::measure(bench);
+/// Measures part by part; what a part gave is written before the next one begins.
+fn measure(bench: &mut Bench) -> Result<(), String> {
+    let (sentence, head) = head(bench);
+    let written = |why| format!("write the figures: {why}");
+    let file = bench.options.json.clone();
+    let mut report = Report::begin(io::stdout(), file.as_deref(), &sentence, &head).map_err(written)?;
+    for &part in Part::value_variants() {
+        if bench.options.wants(part) {
+            let measured = measure_part(bench, part);
+            report.add(&bench.table, part.name()).map_err(written)?;
+            measured.map_err(|why| format!("measure {}: {why}", part.name()))?;
+        }
     }
     Ok(())
 }
 
-/// Prints the table, and writes the lines of JSON where they are wanted.
-fn report(bench: &Bench) -> io::Result<()> {
+fn measure_part(bench: &mut Bench, part: Part) -> io::Result<()> {
+    match part {
+        Part::Agreement => measure::agreement::measure(bench),
+        Part::Cost => measure::cost::measure(bench),
+        Part::Highest => measure::highest::measure(bench),
+        Part::Exactness => measure::exactness::measure(bench)?,
+        Part::Truth => measure::truth::measure(bench),
+        Part::Memory => measure::memory::measure(bench),
+        Part::Start => measure::start::measure(bench),
+        Part::Starved => measure::starved::measure(bench),
+        Part::Wires => measure::wires::measure(bench),
+        Part::Lanes => measure::lanes::measure(bench),
+    }
+    Ok(())
+}
+
+/// What is said of the whole run: a sentence, and a line of JSON.
+fn head(bench: &Bench) -> (String, Value) {
     let tools: Vec<&str> = bench.place.programs.keys().copied().collect();
-    let head = format!(
+    let sentence = format!(
         "{}; {} repeats, windows of {:?}; {} against {}",
         bench.machine.sentence(),
         bench.options.repeats(),
@@ -134,17 +137,10 @@ fn report(bench: &Bench) -> io::Result<()> {
         bench.place.operation,
         tools.join(", ")
     );
-    let mut out = io::stdout().lock();
-    writeln!(out, "{head}\n{}", bench.table.markdown())?;
-    let Some(file) = &bench.options.json else { return Ok(()) };
-    let first = json!({
+    let line = json!({
         "cores": bench.machine.cores, "pinned": bench.machine.is_pinned, "realtime": bench.machine.is_realtime,
         "quick": bench.options.quick, "repeats": bench.options.repeats(), "tools": tools,
         "window_seconds": bench.options.window().as_secs_f64(), "operation": bench.place.operation,
     });
-    let mut lines = String::new();
-    for line in std::iter::once(first).chain(bench.table.json()) {
-        let _ = writeln!(lines, "{line}");
-    }
-    fs::write(file, lines)
+    (sentence, line)
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use mcpace::time::parse_duration;
 
+use crate::tools::install::PEERS;
+
 /// Measures mcpace and its peers side by side on this machine: see BENCHMARKS.md.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "mcpace-bench", version)]
@@ -21,7 +23,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) repeats: Option<u32>,
     /// How long each generator is looked at [default: 3s, quick: 600ms]
-    #[arg(long, value_name = "D", value_parser = parse_duration)]
+    #[arg(long, value_name = "D", value_parser = window)]
     pub(crate) window: Option<Duration>,
     /// Write each figure as a line of JSON
     #[arg(long, value_name = "FILE")]
@@ -33,7 +35,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAME", default_value = "create_payment", value_parser = ["create_payment", "get_wallet_balance"])]
     pub(crate) operation: String,
     /// Measure these peers alone, of those that are there
-    #[arg(long, value_delimiter = ',', value_name = "NAME,…", conflicts_with = "no_peers")]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…", value_parser = PEERS, conflicts_with = "no_peers")]
     pub(crate) peers: Vec<String>,
     /// Measure mcpace alone
     #[arg(long)]
@@ -44,6 +46,14 @@ pub(crate) struct Options {
     /// Plain scheduling, even where real-time priority is allowed: on a machine that others work on
     #[arg(long)]
     pub(crate) no_realtime: bool,
+}
+
+/// Less than this has next to no calls in it.
+const LEAST_WINDOW: Duration = Duration::from_millis(50);
+
+fn window(text: &str) -> Result<Duration, String> {
+    let window = parse_duration(text).map_err(|why| why.to_string())?;
+    if window < LEAST_WINDOW { Err(format!("at least {LEAST_WINDOW:?} are needed")) } else { Ok(window) }
 }
 
 /// What can be measured, in the order in which it is.
@@ -67,6 +77,26 @@ pub(crate) enum Part {
     Starved,
     /// CPU per call over SSE, TLS and HTTP/2
     Wires,
+    /// CPU per call on one lane and on two, over two cores
+    Lanes,
+}
+
+impl Part {
+    /// The name that its figures have.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Agreement => "agreement",
+            Self::Cost => "cost",
+            Self::Highest => "highest",
+            Self::Exactness => "exactness",
+            Self::Truth => "truth",
+            Self::Memory => "memory",
+            Self::Start => "start",
+            Self::Starved => "starved",
+            Self::Wires => "wires",
+            Self::Lanes => "lanes",
+        }
+    }
 }
 
 impl Options {
@@ -105,5 +135,14 @@ mod tests {
         assert!(whole.wants(Part::Memory) && whole.repeats() == 3);
         assert!(Options::try_parse_from(["bench", "--only", "speed"]).is_err());
         assert!(Options::try_parse_from(["bench", "--repeats", "0"]).is_err());
+        assert!(Options::try_parse_from(["bench", "--window", "0s"]).is_err());
+        assert!(Options::try_parse_from(["bench", "--peers", "oh"]).is_err());
+    }
+
+    #[test]
+    fn a_part_is_called_as_its_figures_are() {
+        for part in Part::value_variants() {
+            assert_eq!(part.to_possible_value().unwrap().get_name(), part.name());
+        }
     }
 }

@@ -63,30 +63,32 @@ impl Table {
         self.notes.push(Note { part, case, tool, why });
     }
 
-    /// Markdown: a table for each part, and a list of remarks.
-    pub(crate) fn markdown(&self) -> String {
+    /// Markdown of a part: its table, and a list of its remarks; nothing where it has neither.
+    pub(crate) fn markdown(&self, part: &str) -> String {
         let mut out = String::new();
-        let mut parts: Vec<&str> = self.rows.iter().map(|(figure, _)| figure.part).collect();
-        parts.dedup();
-        for part in parts {
-            let rows: Vec<[String; COLUMNS]> =
-                self.rows.iter().filter(|(figure, _)| figure.part == part).flat_map(cells).collect();
-            let _ = writeln!(out, "\n### {part}\n");
+        let rows: Vec<[String; COLUMNS]> =
+            self.rows.iter().filter(|(figure, _)| figure.part == part).flat_map(cells).collect();
+        let notes: Vec<&Note> = self.notes.iter().filter(|note| note.part == part).collect();
+        if rows.is_empty() && notes.is_empty() {
+            return out;
+        }
+        let _ = writeln!(out, "\n### {part}\n");
+        if !rows.is_empty() {
             write_rows(&mut out, &rows);
         }
-        if !self.notes.is_empty() {
-            let _ = writeln!(out, "\n### notes\n");
+        if !rows.is_empty() && !notes.is_empty() {
+            out.push('\n');
         }
-        for Note { part, case, tool, why } in &self.notes {
+        for Note { part, case, tool, why } in notes {
             let _ = writeln!(out, "- {part}, {case}: {tool} {why}");
         }
         out
     }
 
-    /// One object for each figure of each tool.
-    pub(crate) fn json(&self) -> Vec<Value> {
+    /// One object for each figure of each tool, and for each remark, of a part.
+    pub(crate) fn json(&self, part: &str) -> Vec<Value> {
         let mut lines = Vec::new();
-        for (figure, tools) in &self.rows {
+        for (figure, tools) in self.rows.iter().filter(|(figure, _)| figure.part == part) {
             for (tool, values) in tools {
                 let Some(spread) = Spread::of(values) else { continue };
                 lines.push(json!({
@@ -99,6 +101,7 @@ impl Table {
         lines.extend(
             self.notes
                 .iter()
+                .filter(|note| note.part == part)
                 .map(|Note { part, case, tool, why }| json!({ "part": part, "case": case, "tool": tool, "note": why })),
         );
         lines
@@ -177,7 +180,7 @@ mod tests {
 
     #[test]
     fn repeats_become_a_median_a_spread_and_a_ratio_to_the_reference() {
-        let lines = table().json();
+        let lines = table().json("cost");
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[0]["tool"], "mcpace exact");
         assert_eq!(
@@ -187,11 +190,12 @@ mod tests {
         assert_eq!(lines[0]["to_oha"], 44.0 / 69.0);
         assert_eq!((&lines[1]["median"], &lines[1]["to_oha"]), (&69.0.into(), &Value::Null));
         assert_eq!(lines[2]["note"], "failed with exit code 2: no");
+        assert!(table().json("truth").is_empty() && table().markdown("truth").is_empty());
     }
 
     #[test]
     fn the_table_for_people_has_a_heading_a_part_and_says_what_went_wrong() {
-        let text = table().markdown();
+        let text = table().markdown("cost");
         assert_eq!(text.matches("### cost").count(), 1);
         let row = text.lines().find(|line| line.contains("mcpace exact")).unwrap();
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();

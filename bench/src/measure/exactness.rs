@@ -35,8 +35,9 @@ pub(crate) fn measure(bench: &mut Bench) -> io::Result<()> {
                 }
             }
             let machine = bench.machine.clone();
-            let lags = yardstick::lags(period, watch.window, || machine.place_yardstick())?;
-            add(bench, &case, BARE, &lags);
+            let wakes = yardstick::wakes(period, watch.window, || machine.place_yardstick())?;
+            add(bench, &case, BARE, &wakes.lags);
+            bench.table.add(Figure::new(PART, &case, "CPU per wake-up", "µs"), BARE, wakes.cpu);
         }
         irregularity(bench, u64::from(repeat) + 1);
     }

@@ -4,6 +4,7 @@ pub(crate) mod agreement;
 pub(crate) mod cost;
 pub(crate) mod exactness;
 pub(crate) mod highest;
+pub(crate) mod lanes;
 pub(crate) mod memory;
 pub(crate) mod start;
 pub(crate) mod starved;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Everybody but mcpace.
-const PEERS: [&str; 8] = ["oha", "wrk", "wrk2", "hey", "ab", "h2load", "k6", "vegeta"];
+pub(crate) const PEERS: [&str; 8] = ["oha", "wrk", "wrk2", "hey", "ab", "h2load", "k6", "vegeta"];
 /// Debian's names of the packages that have some of them.
 const PACKAGES: [&str; 4] = ["wrk", "hey", "apache2-utils", "nghttp2-client"];
 

@@ -11,21 +11,22 @@ use super::{Load, Own, Place, Said, Tool, split};
 pub(super) const RUN: &str = "run.json";
 /// Objectives missed or not given, and a measurement that it doubts, leave a run to look at.
 pub(super) const FINE: [i32; 4] = [0, 1, 3, 4];
-/// More than any generator reaches.
+/// More than it reaches on a core.
 const TOO_MANY: u32 = 150_000;
 
 pub(super) fn words(tool: Tool, load: &Load, place: &Place) -> Vec<String> {
     let pacing = match tool {
         Tool::Exact => "exact",
-        Tool::Economical => "economical",
+        Tool::Economical | Tool::OneLane | Tool::TwoLanes => "economical",
         _ => "auto",
     };
     let arrivals = if load.is_poisson { "poisson" } else { "constant" };
     let (rate, span) = (load.rate.unwrap_or(TOO_MANY), load.span.as_millis());
-    let (operation, out) = (&place.operation, place.file(RUN));
+    let lanes = if tool == Tool::TwoLanes { 2 } else { 1 };
+    let (operation, out) = (load.operation.unwrap_or(&place.operation), place.file(RUN));
     let mut words = split(&format!(
         "run --quiet --metrics off --mix {operation}=1 --arrivals {arrivals} --rate {rate} --duration {span}ms \
-         --pacing {pacing} --seed {}",
+         --pacing {pacing} --lanes {lanes} --seed {}",
         load.seed
     ));
     words.extend(["--out".to_owned(), out]);

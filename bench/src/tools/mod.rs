@@ -27,6 +27,10 @@ pub(crate) enum Tool {
     Economical,
     /// As its defaults have it.
     Auto,
+    /// Economical, on one thread.
+    OneLane,
+    /// Economical, on two.
+    TwoLanes,
     Oha,
     /// Counts from when a call was due.
     OhaCorrected,
@@ -86,12 +90,23 @@ pub(crate) struct Load {
     pub(crate) is_poisson: bool,
     pub(crate) wire: Wire,
     pub(crate) seed: u64,
+    /// What mcpace calls, where it is not what all of the run is about.
+    pub(crate) operation: Option<&'static str>,
 }
 
 impl Load {
     /// Constant arrivals at `rate` over 64 connections.
     pub(crate) const fn at(rate: u32, span: Duration) -> Self {
-        Self { rate: Some(rate), span, connections: 64, is_bound: false, is_poisson: false, wire: Wire::Json, seed: 1 }
+        Self {
+            rate: Some(rate),
+            span,
+            connections: 64,
+            is_bound: false,
+            is_poisson: false,
+            wire: Wire::Json,
+            seed: 1,
+            operation: None,
+        }
     }
 
     /// As many calls as 64 connections take.
@@ -196,6 +211,8 @@ impl Tool {
             Self::Exact => "mcpace exact",
             Self::Economical => "mcpace economical",
             Self::Auto => "mcpace",
+            Self::OneLane => "mcpace 1 lane",
+            Self::TwoLanes => "mcpace 2 lanes",
             Self::OhaCorrected => "oha corrected",
             other => other.program(),
         }
@@ -204,7 +221,7 @@ impl Tool {
     /// The program that has to be there.
     pub(crate) const fn program(self) -> &'static str {
         match self {
-            Self::Exact | Self::Economical | Self::Auto => "mcpace",
+            Self::Exact | Self::Economical | Self::Auto | Self::OneLane | Self::TwoLanes => "mcpace",
             Self::Oha | Self::OhaCorrected => "oha",
             Self::Wrk => "wrk",
             Self::Wrk2 => "wrk2",
@@ -220,7 +237,9 @@ impl Tool {
     pub(crate) fn invocation(self, load: &Load, place: &Place) -> Option<Invocation> {
         let mut words = vec![place.program(self)];
         words.extend(match self {
-            Self::Exact | Self::Economical | Self::Auto => mcpace::words(self, load, place),
+            Self::Exact | Self::Economical | Self::Auto | Self::OneLane | Self::TwoLanes => {
+                mcpace::words(self, load, place)
+            }
             Self::Oha | Self::OhaCorrected => oha::words(self == Self::OhaCorrected, load, place),
             Self::Wrk | Self::Wrk2 => wrk::words(self == Self::Wrk2, load, place)?,
             Self::Hey => hey::words(load, place)?,
@@ -236,7 +255,9 @@ impl Tool {
     pub(crate) fn said(self, output: &Path, place: &Place) -> Result<Said, String> {
         let read = |path: &Path| std::fs::read_to_string(path).map_err(|why| format!("left no output: {why}"));
         match self {
-            Self::Exact | Self::Economical | Self::Auto => mcpace::said(&place.folder.join(mcpace::RUN)),
+            Self::Exact | Self::Economical | Self::Auto | Self::OneLane | Self::TwoLanes => {
+                mcpace::said(&place.folder.join(mcpace::RUN))
+            }
             Self::Oha | Self::OhaCorrected => oha::parse(&read(output)?),
             Self::Wrk | Self::Wrk2 => wrk::parse(&read(output)?),
             Self::Hey => hey::parse(&read(output)?),
@@ -301,6 +322,10 @@ mod tests {
         let oha = Tool::Oha.invocation(&Load::at(1000, second), &place).unwrap().words.join(" ");
         assert!(oha.starts_with("oha --no-tui") && oha.contains("-q 1000"), "{oha}");
         assert!(oha.ends_with("http://127.0.0.1:1/mcp"), "{oha}");
+        let light = Load { operation: Some("get_wallet_balance"), ..Load::at(1000, second) };
+        let two = Tool::TwoLanes.invocation(&light, &place).unwrap().words.join(" ");
+        assert!(two.contains("--mix get_wallet_balance=1") && two.contains("--pacing economical"), "{two}");
+        assert!(two.contains("--lanes 2"), "{two}");
         let encrypted = Load { wire: Wire::Http2, ..Load::at(1000, second) };
         let own = Tool::Exact.invocation(&encrypted, &place).unwrap().words.join(" ");
         assert!(
