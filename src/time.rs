@@ -55,6 +55,12 @@ impl Moment {
 pub trait Clock: 'static {
     /// The present, never earlier than any present given before on this thread.
     fn now(&self) -> Moment;
+
+    /// The moment of an instant just past, given in nanoseconds since 1970 by the wall clock; the present, where that is not
+    /// known to be just past.
+    fn at_wall(&self, _stamp: u64) -> Moment {
+        self.now()
+    }
 }
 
 /// Why a rate or a duration could not be read.

@@ -105,6 +105,15 @@ impl<C: Clock + 'static> Connection<C> {
         self.shared().clock.now()
     }
 
+    /// When the last bytes came in: as the system says, or else just now.
+    pub(super) fn arrived(&self) -> Moment {
+        let received = match &self.line {
+            Line::Own(own) => own.tap.received.get(),
+            Line::Seat(_) => None,
+        };
+        received.unwrap_or_else(|| self.now())
+    }
+
     /// What large answers share.
     pub(super) fn turns(&self) -> Rc<Turns> {
         Rc::clone(&self.shared().turns)
@@ -113,8 +122,7 @@ impl<C: Clock + 'static> Connection<C> {
     /// Forgets the stamps of the call before.
     pub(super) fn begin_call(&self) {
         if let Line::Own(own) = &self.line {
-            own.tap.sent.set(None);
-            own.tap.first_byte.set(None);
+            own.tap.begin_call();
         }
     }
 

@@ -12,6 +12,7 @@ use super::connection::Connection;
 use super::ending::{Ending, broken, failed};
 use super::exchange::After;
 use super::multiplex::{Links, drain};
+use super::naps::Naps;
 use super::pool::Pool;
 use super::tls::Connector;
 use super::wire::Shared;
@@ -56,6 +57,7 @@ impl<C: Clock + 'static> Connections<C> {
         if self.shared.open() >= self.limits.max_idle {
             self.pool.borrow_mut().make_room();
         }
+        let _awake = self.shared.naps.stay_awake();
         Box::pin(self.bounded(self.dial())).await
     }
 
@@ -107,6 +109,11 @@ impl<C: Clock + 'static> Connections<C> {
             return failure;
         }
         Failure { group: scrub.text(&failure.group), example: scrub.text(&failure.example) }
+    }
+
+    /// What is known of when to sleep.
+    pub(super) fn naps(&self) -> &Naps {
+        &self.shared.naps
     }
 
     /// Gives up what has been idle for too long.

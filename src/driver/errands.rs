@@ -96,7 +96,12 @@ impl<C: Clock + 'static> Errands<C> {
     pub(super) fn run(self: &Rc<Self>, errand: impl Future<Output = ()> + 'static) {
         let mut under_way = self.under_way.borrow_mut();
         while under_way.try_join_next().is_some() {}
-        under_way.spawn_local_on(errand, &self.place);
+        let this = Rc::clone(self);
+        let awake = async move {
+            let _awake = this.connections.naps().stay_awake();
+            errand.await;
+        };
+        under_way.spawn_local_on(awake, &self.place);
         drop(under_way);
         if !self.is_driven.replace(true) {
             let this = Rc::clone(self);
@@ -189,6 +194,7 @@ impl<C: Clock + 'static> Errands<C> {
     pub(super) fn answer(self: &Rc<Self>, head: &Head, message: &Bytes) -> bool {
         let Some(asked) = read_asked(message) else { return false };
         let Some(id) = asked.id else { return false };
+        self.connections.naps().asked();
         self.tell(SideKind::Answer, head.post(refuse(id, &asked.method)));
         true
     }

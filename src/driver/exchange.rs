@@ -218,7 +218,7 @@ pub(super) async fn exchange<C: Clock + 'static>(
     let (content, done, after) = match Kind::of(&head) {
         Kind::Json => {
             let (bytes, after) = read_body(connection, &mut body, most, &mut listener.has_begun).await?;
-            let done = connection.now();
+            let done = connection.arrived();
             let content = match after {
                 After::Reuse if bytes.is_empty() => Content::Other(bytes.clone()),
                 After::Reuse => said(&bytes, id),
@@ -233,7 +233,7 @@ pub(super) async fn exchange<C: Clock + 'static>(
         Kind::Other => {
             let (bytes, after) =
                 read_body(connection, &mut body, most.min(MOST_OF_OTHER), &mut listener.has_begun).await?;
-            let done = connection.now();
+            let done = connection.arrived();
             let content = match said(&bytes, id) {
                 error @ Content::Error(..) if !head.status.is_success() => error,
                 _ => Content::Other(bytes.clone()),
@@ -242,7 +242,7 @@ pub(super) async fn exchange<C: Clock + 'static>(
             (content, done, after)
         }
         Kind::EventsOfFailure => {
-            let arrived = connection.now();
+            let arrived = connection.arrived();
             let events = read_events(connection, body, id, most.min(MOST_OF_OTHER), listener);
             match timeout(WAIT_FOR_WORDS, events).await {
                 Ok(Ok((error @ Content::Error(..), done, _))) => (error, done, After::Close),
@@ -253,7 +253,7 @@ pub(super) async fn exchange<C: Clock + 'static>(
             let group = cut(&format!("content encoding {encoding}, which was not offered"), GROUP_CHARS);
             let invalid = Content::Invalid(Failure { example: group.clone(), group });
             let content = if head.status.is_success() { invalid } else { Content::Other(Bytes::new()) };
-            (content, connection.now(), After::Close)
+            (content, connection.arrived(), After::Close)
         }
     };
     Ok(Answer { status: head.status, headers: head.headers, content, done, after })
@@ -301,7 +301,7 @@ pub(super) async fn read_events<C: Clock + 'static>(
     let mut turn = turns.begin();
     while let Some(chunk) = connection.chunk(&mut body).await {
         let chunk = chunk?;
-        let arrived = connection.now();
+        let arrived = connection.arrived();
         // Each event is bounded; so is what a stream may say in all before it comes to the point.
         let size = chunk.len();
         let Some(left) = allowance.checked_sub(size) else {

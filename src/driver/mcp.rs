@@ -100,7 +100,10 @@ impl<C: Clock + 'static> McpDriver<C> {
     /// Makes the call in a session of its own.
     async fn make_alone(&self, call: &Call, errands: &Rc<Errands<C>>, room: &Arc<Semaphore>) -> Made {
         let began = errands.connections.now();
-        match timeout(self.limits.timeout, open_own(errands, room)).await {
+        let awake = self.errands.connections.naps().stay_awake();
+        let own = timeout(self.limits.timeout, open_own(errands, room)).await;
+        drop(awake);
+        match own {
             Ok(Ok(own)) => {
                 let left = self.limits.timeout.saturating_sub(errands.connections.now().since(began));
                 self.make(call, own.session(), left).await
@@ -112,14 +115,16 @@ impl<C: Clock + 'static> McpDriver<C> {
 
     /// Makes the call in a session of the pool.
     async fn make_in(&self, call: &Call, pool: &Rc<SessionPool<Ending>>) -> Made {
-        let session = match pool.take() {
-            Some(session) => session,
+        let session = if let Some(session) = pool.take() {
+            session
+        } else {
+            let _awake = self.errands.connections.naps().stay_awake();
             // Boxed, as it is rare, and a call's future should be small.
-            None => match timeout(self.limits.timeout, Box::pin(wait(pool, &self.errands))).await {
+            match timeout(self.limits.timeout, Box::pin(wait(pool, &self.errands))).await {
                 Ok(Ok(session)) => session,
                 Ok(Err(ending)) => return self.unsent(ending),
                 Err(_) => return self.unsent(self.no_session()),
-            },
+            }
         };
         let made = self.make(call, Some(&session), self.limits.timeout).await;
         if made.1.0.0 == Outcome::SessionLost {
@@ -165,7 +170,11 @@ impl<C: Clock + 'static> McpDriver<C> {
                 }
                 (ending, done)
             }
-            Ok(Err(error)) => (broken(&error, connection.is_reused, (sent, first_byte)), connection.now()),
+            Ok(Err(error)) => {
+                // Nobody stamps that: from now on it is noticed at once.
+                self.errands.connections.naps().wake();
+                (broken(&error, connection.is_reused, (sent, first_byte)), connection.now())
+            }
             Err(_) => {
                 if let Some(session) = session.filter(|_| sent.is_some()) {
                     self.errands.cancel(session, call.id);
@@ -195,6 +204,7 @@ impl<C: Clock + 'static> McpDriver<C> {
         has_session: bool,
         cut: (Ending, Moment),
     ) -> (Ending, Moment) {
+        let _awake = self.errands.connections.naps().stay_awake();
         let resumed = self.errands.resume(head, id, self.limits.max_reply_bytes, listener);
         match timeout(left, resumed).await {
             Ok(Some(answer)) => {
@@ -247,6 +257,14 @@ impl<C: Clock + 'static> Driver for McpDriver<C> {
 
     fn take_side_calls(&self) -> Vec<SideCall> {
         self.errands.take_made()
+    }
+
+    fn begin_nap(&self) -> bool {
+        self.errands.connections.naps().begin()
+    }
+
+    fn may_nap(&self) -> bool {
+        self.errands.connections.naps().are_harmless()
     }
 
     fn tidy(&self) {

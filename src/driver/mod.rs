@@ -19,6 +19,7 @@ mod mcp;
 #[cfg(test)]
 mod modern_contract;
 mod multiplex;
+mod naps;
 mod opening;
 mod pool;
 mod preflight;
@@ -34,6 +35,7 @@ mod session;
 mod session_contract;
 mod session_pool;
 mod sessions;
+mod stamped;
 mod stream;
 mod talk;
 mod tls;
@@ -69,6 +71,17 @@ pub trait Driver {
     /// The calls that were no arrivals, since this was last asked.
     fn take_side_calls(&self) -> Vec<SideCall> {
         Vec::new()
+    }
+
+    /// Whether the lane may sleep through the wait that begins, for a millisecond at most, and look at replies afterwards: asked once
+    /// before each wait.
+    fn begin_nap(&self) -> bool {
+        false
+    }
+
+    /// Whether it still may, now that the calls have begun that were just started.
+    fn may_nap(&self) -> bool {
+        false
     }
 
     /// Gives up connections that have been idle for too long; called about twice a second.

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 
 use super::credentials::Credentials;
+use super::stamped::{Received, Stamped};
 use super::tls::Tcp;
 
 /// A stream to the server.
@@ -26,14 +27,26 @@ pub(super) struct Stream {
 pub(super) enum Io {
     /// By TCP, encrypted or not.
     Tcp(Box<TokioIo<Tcp>>),
+    /// By TCP as it is, where the system stamps what it receives.
+    Stamped(Box<Stamped>),
     /// Within this machine.
     Unix(UnixStream),
+}
+
+impl Received for Io {
+    fn received(&self) -> Option<u64> {
+        match self {
+            Self::Stamped(stream) => stream.received(),
+            Self::Tcp(_) | Self::Unix(_) => None,
+        }
+    }
 }
 
 impl AsyncRead for Io {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Stamped(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -43,6 +56,7 @@ impl AsyncWrite for Io {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Stamped(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
@@ -50,6 +64,7 @@ impl AsyncWrite for Io {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Stamped(stream) => Pin::new(&mut **stream).poll_flush(cx),
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
@@ -57,6 +72,7 @@ impl AsyncWrite for Io {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Stamped(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use super::credentials::Credentials;
 use super::resolve::Resolver;
+use super::stamped::Stamped;
 use super::stream::{Io, Stream};
 use super::trust::{BadPem, Credulous, Identity, Trust};
 use crate::mcp::{EXAMPLE_CHARS, Target, cut, group_of};
@@ -130,11 +131,22 @@ impl Connector {
             if self.http2 && !agreed_on_http2(&stream) {
                 return Err(no_http2());
             }
-            Io::Tcp(Box::new(TokioIo::new(stream)))
+            plain_or_not(stream)
         };
         let credentials = (!self.credentials.is_empty()).then(|| Arc::clone(&self.credentials));
         let http2 = self.http2.then(|| self.target.uri().scheme().cloned().unwrap_or(Scheme::HTTP));
         Ok(Stream { io, credentials, http2 })
+    }
+}
+
+/// The stream, with stamps where it is not encrypted and the system stamps.
+fn plain_or_not(stream: Tcp) -> Io {
+    match stream {
+        MaybeHttpsStream::Http(plain) => match Stamped::new(plain.into_inner()) {
+            Ok(stamped) => Io::Stamped(Box::new(stamped)),
+            Err(plain) => Io::Tcp(Box::new(TokioIo::new(MaybeHttpsStream::Http(TokioIo::new(plain))))),
+        },
+        encrypted @ MaybeHttpsStream::Https(_) => Io::Tcp(Box::new(TokioIo::new(encrypted))),
     }
 }
 

@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
+use super::naps::Naps;
+use super::stamped::Received;
 use super::turn::{PART, Turns};
 use crate::time::{Clock, Moment};
 use crate::workload::ConnectionId;
@@ -27,6 +29,7 @@ pub(super) struct Shared<C> {
     sent: Cell<u64>,
     received: Cell<u64>,
     open: Cell<usize>,
+    pub(super) naps: Naps,
     /// How many there have been.
     opened: Cell<u64>,
     pub(super) turns: Rc<Turns>,
@@ -40,6 +43,10 @@ pub(super) struct Tap<C> {
     pub(super) shared: Rc<Shared<C>>,
     pub(super) sent: Cell<Option<Moment>>,
     pub(super) first_byte: Cell<Option<Moment>>,
+    /// When what was read last was received, where the system says so.
+    pub(super) received: Cell<Option<Moment>>,
+    /// How often anything was read since the call began.
+    reads: Cell<u32>,
     /// While the head of an answer is waited for: how many bytes may still come before it is complete.
     pub(super) head: Cell<Option<usize>>,
     /// Where many calls share the connection: what each of them has to know.
@@ -68,6 +75,7 @@ impl<C: Clock> Shared<C> {
             sent: Cell::new(0),
             received: Cell::new(0),
             open: Cell::new(0),
+            naps: Naps::default(),
             opened: Cell::new(0),
             turns: Rc::default(),
             news: Rc::default(),
@@ -91,7 +99,26 @@ impl<C> Tap<C> {
         shared.open.update(|open| open + 1);
         let id = ConnectionId(shared.opened.replace(shared.opened.get() + 1));
         let (sent, first_byte) = (Cell::new(None), Cell::new(None));
-        (Rc::new(Self { shared: Rc::clone(shared), sent, first_byte, head: Cell::new(None), many }), id)
+        (
+            Rc::new(Self {
+                shared: Rc::clone(shared),
+                sent,
+                first_byte,
+                received: Cell::new(None),
+                reads: Cell::new(0),
+                head: Cell::new(None),
+                many,
+            }),
+            id,
+        )
+    }
+
+    /// Forgets the call before.
+    pub(super) fn begin_call(&self) {
+        self.shared.naps.reply(self.reads.take(), self.received.get().is_some());
+        self.sent.set(None);
+        self.first_byte.set(None);
+        self.received.set(None);
     }
 
     /// Begins to wait for the head of an answer.
@@ -134,16 +161,29 @@ impl<C> Drop for Tap<C> {
     }
 }
 
-impl<C: Clock, S: AsyncRead + Unpin> AsyncRead for Wire<C, S> {
+impl<C: Clock, S: AsyncRead + Received + Unpin> AsyncRead for Wire<C, S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         let count = buf.filled().len() - before;
+        if count == 0 && read.is_ready() {
+            // Nobody stamps the end: what ends with it ends now.
+            self.tap.received.set(None);
+        }
         if count > 0 {
             let tap = &*self.tap;
             tap.shared.received.update(|bytes| bytes + count as u64);
+            let received = self.stream.received().map(|wall| {
+                tap.shared.clock.at_wall(wall).max(tap.received.get().or(tap.sent.get()).unwrap_or_default())
+            });
+            tap.received.set(received);
+            tap.reads.update(|reads| reads.saturating_add(1));
+            if tap.reads.get() > 1 {
+                // Known at once, as the rest of it may be waiting for us.
+                tap.shared.naps.wake();
+            }
             if tap.first_byte.get().is_none() && tap.sent.get().is_some() {
-                tap.first_byte.set(Some(tap.shared.clock.now()));
+                tap.first_byte.set(Some(received.unwrap_or_else(|| tap.shared.clock.now())));
             }
             tap.count_head(count)?;
             if let Some(many) = &tap.many {

@@ -25,6 +25,16 @@ impl Clock for MonotonicClock {
     fn now(&self) -> Moment {
         Moment::from_nanos(machine_nanos().saturating_sub(self.origin))
     }
+
+    fn at_wall(&self, stamp: u64) -> Moment {
+        /// Longer ago nothing is that was just received, unless the machine stood still: somebody set the clock.
+        const LONGEST: u64 = 10_000_000_000;
+        let (wall, now) = (unix_nanos(), self.now());
+        match wall.checked_sub(stamp) {
+            Some(ago @ ..=LONGEST) => Moment::from_nanos(now.as_nanos().saturating_sub(ago)),
+            _ => now,
+        }
+    }
 }
 
 /// What the machine's clocks say at once, in nanoseconds of their own counts: to be compared with an earlier reading.

@@ -4,8 +4,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::mpsc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -21,6 +23,8 @@ use crate::workload::{Captures, Choice, Reply, Workload};
 /// How many arrivals may wait for each one that may be in flight, and at least so many in all.
 const WAITING_PER_PLACE: usize = 10;
 const WAITING_AT_LEAST: usize = 100_000;
+/// How many tasks wait for arrivals at most; each is some kilobytes of memory that need not be had and made ready anew.
+const MOST_RESTING: usize = 64;
 
 /// The state that a lane's loop and its calls share.
 pub(super) struct Desk<D> {
@@ -31,6 +35,8 @@ pub(super) struct Desk<D> {
     work: RefCell<Work>,
     waiting: RefCell<VecDeque<Taken>>,
     in_flight: Cell<usize>,
+    /// Tasks that wait for something to serve, the one that served last at the end: its memory is at hand.
+    resting: RefCell<Vec<Rc<Hand>>>,
     idle: Notify,
     recorder: RefCell<Box<Recorder>>,
     exchange: Exchange,
@@ -69,6 +75,33 @@ struct Taken {
     picked_up: Moment,
 }
 
+/// Where a task that rests is given its next arrival.
+#[derive(Default)]
+struct Hand {
+    next: Cell<Option<Taken>>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl Hand {
+    fn give(&self, taken: Taken) {
+        self.next.set(Some(taken));
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    async fn given(&self) -> Taken {
+        poll_fn(|cx| {
+            let next = self.next.take();
+            if next.is_none() {
+                self.waker.set(Some(cx.waker().clone()));
+            }
+            next.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+}
+
 impl<D: Driver + 'static> Desk<D> {
     pub(super) fn new(
         driver: D,
@@ -88,6 +121,7 @@ impl<D: Driver + 'static> Desk<D> {
             work: RefCell::new(Work { workload, captures }),
             waiting: RefCell::default(),
             in_flight: Cell::new(0),
+            resting: RefCell::default(),
             idle: Notify::new(),
             recorder: RefCell::new(recorder),
             exchange,
@@ -113,7 +147,25 @@ impl<D: Driver + 'static> Desk<D> {
 
     fn start(self: &Rc<Self>, taken: Taken) {
         self.in_flight.set(self.in_flight.get() + 1);
-        tokio::task::spawn_local(Rc::clone(self).serve(taken));
+        let resting = self.resting.borrow_mut().pop();
+        match resting {
+            Some(hand) => hand.give(taken),
+            None => drop(tokio::task::spawn_local(Rc::clone(self).work(taken))),
+        }
+    }
+
+    /// A task that serves one arrival after the other, for as long as there are not too many like it.
+    async fn work(self: Rc<Self>, first: Taken) {
+        let hand = Rc::<Hand>::default();
+        let mut taken = first;
+        loop {
+            self.serve(taken).await;
+            if self.resting.borrow().len() >= MOST_RESTING {
+                return;
+            }
+            self.resting.borrow_mut().push(Rc::clone(&hand));
+            taken = hand.given().await;
+        }
     }
 
     /// Gives room that a call left behind without serving the next (it panicked) to those that wait.
@@ -141,10 +193,10 @@ impl<D: Driver + 'static> Desk<D> {
     }
 
     /// Calls for one arrival, and then for those that wait, on one place in flight.
-    async fn serve(self: Rc<Self>, first: Taken) {
+    async fn serve(&self, first: Taken) {
         let mut next = Some(first);
         while let Some(taken) = next {
-            let ticket = Ticket { desk: &self, taken, open: true };
+            let ticket = Ticket { desk: self, taken, open: true };
             let call = {
                 let Work { workload, captures } = &mut *self.work.borrow_mut();
                 workload.call(&taken.arrival, taken.choice, captures)
@@ -190,6 +242,21 @@ impl<D: Driver + 'static> Desk<D> {
         for taken in self.waiting.take() {
             self.record(&taken, Fate::Dropped, None);
         }
+    }
+
+    /// Whether the lane may sleep through the wait that begins.
+    pub(super) fn begin_nap(&self) -> bool {
+        self.has_room_for_unseen() && self.driver.begin_nap()
+    }
+
+    /// Whether it still may.
+    pub(super) fn may_nap(&self) -> bool {
+        self.has_room_for_unseen() && self.driver.may_nap()
+    }
+
+    /// Whether nobody waits for the room of replies that were not looked at, nor will soon.
+    fn has_room_for_unseen(&self) -> bool {
+        self.in_flight.get() <= self.room.in_flight / 2 && self.waiting.borrow().is_empty()
     }
 
     /// Whether nothing waits and nothing is in flight.

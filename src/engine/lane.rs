@@ -21,6 +21,8 @@ use crate::time::{Clock, Moment};
 
 /// Late arrivals go out in slices of this many, so that replies are handled in between.
 const SLICE: usize = 16;
+/// A lane sleeps through so much, where replies may be looked at later than they come.
+const NAP: Duration = Duration::from_millis(1);
 /// How often the lane's recorder is handed over.
 pub(super) const HAND_OVER: Duration = Duration::from_millis(500);
 /// How long calls in flight may still be answered once the run was stopped.
@@ -105,6 +107,10 @@ impl<D: Driver + 'static> Lane<'_, D> {
                 continue;
             }
             let wake = self.wake(&pulse, now);
+            let naps = wake.since(now) <= NAP && self.desk.begin_nap();
+            timer.be_punctual(!pulse.economical);
+            let waited =
+                async { if naps { timer.nap(wake, || self.desk.may_nap()).await } else { timer.until(wake).await } };
             let desk = Rc::clone(&self.desk);
             tokio::select! {
                 biased;
@@ -112,7 +118,7 @@ impl<D: Driver + 'static> Lane<'_, D> {
                     Haste::Orderly => self.cut_short(),
                     Haste::None | Haste::Soon => return self.drain(&mut timer).await,
                 },
-                waited = timer.until(wake) => waited?,
+                waited = waited => waited?,
                 _ = anchor.tick() => {}
                 () = self.ear.news() => self.adopt(),
                 () = desk.idle(), if is_over => {}

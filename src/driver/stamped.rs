@@ -1,0 +1,205 @@
+//! A TCP stream whose reads tell when the system received what was read: an answer's time does not depend on when a busy or
+//! sleeping lane looks at it.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+
+/// So much is read at once: most replies. The room has to be cleared first, which takes time.
+const LEAST: usize = 2048;
+/// So much where replies are large.
+const MOST: usize = 64 * 1024;
+
+/// Something whose reads may be stamped.
+pub(super) trait Received {
+    /// When the system received the last of the bytes that were read last, in nanoseconds since 1970 by the wall clock, where
+    /// it says so.
+    fn received(&self) -> Option<u64>;
+}
+
+/// A stream that the system stamps.
+pub(super) struct Stamped {
+    stream: TcpStream,
+    stamps: Stamps,
+    last: Option<u64>,
+    /// How much is read at once.
+    room: usize,
+}
+
+impl Stamped {
+    /// A stream that is read so; or the stream itself, where the system does not stamp.
+    pub(super) fn new(stream: TcpStream) -> Result<Self, TcpStream> {
+        match Stamps::on(&stream) {
+            Some(stamps) => Ok(Self { stream, stamps, last: None, room: LEAST }),
+            None => Err(stream),
+        }
+    }
+}
+
+impl Received for Stamped {
+    fn received(&self) -> Option<u64> {
+        self.last
+    }
+}
+
+impl AsyncRead for Stamped {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, stamps, last, room } = self.get_mut();
+        let most = buf.remaining().min(*room);
+        loop {
+            ready!(stream.poll_read_ready(cx))?;
+            let space = buf.initialize_unfilled_to(most);
+            match stream.try_io(Interest::READABLE, || stamps.receive(stream, space)) {
+                Ok((count, at)) => {
+                    *last = at;
+                    buf.advance(count);
+                    if count == *room {
+                        *room = (*room * 2).min(MOST);
+                    } else if count < *room / 4 {
+                        *room = (*room / 2).max(LEAST);
+                    }
+                    if count > 0 && count < most {
+                        // That was all: the next read waits for news, and asks the system no more before.
+                        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                        drop(stream.try_io(Interest::READABLE, nothing));
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
+                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+                Err(why) => return Poll::Ready(Err(why)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Stamped {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(target_os = "linux")]
+use linux::Stamps;
+#[cfg(not(target_os = "linux"))]
+use other::Stamps;
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::io::{self, IoSliceMut};
+    use std::os::fd::AsRawFd;
+
+    use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+    use nix::sys::time::TimeSpec;
+    use tokio::net::TcpStream;
+
+    /// Room for what the system says beside the bytes.
+    pub(super) struct Stamps(Vec<u8>);
+
+    impl Stamps {
+        /// Has the system stamp what this stream receives; `None` where it does not.
+        pub(super) fn on(stream: &TcpStream) -> Option<Self> {
+            setsockopt(stream, sockopt::ReceiveTimestampns, &true).ok()?;
+            Some(Self(nix::cmsg_space!(TimeSpec)))
+        }
+
+        /// Reads what is there: how many bytes, and when the system received the last of them.
+        pub(super) fn receive(&mut self, stream: &TcpStream, space: &mut [u8]) -> io::Result<(usize, Option<u64>)> {
+            let mut parts = [IoSliceMut::new(space)];
+            let message = recvmsg::<()>(stream.as_raw_fd(), &mut parts, Some(&mut self.0), MsgFlags::empty())?;
+            let at = message.cmsgs().find_map(|said| match said {
+                ControlMessageOwned::ScmTimestampns(at) => {
+                    Some(at.tv_sec().unsigned_abs() * 1_000_000_000 + at.tv_nsec().unsigned_abs())
+                }
+                _ => None,
+            });
+            Ok((message.bytes, at))
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod other {
+    use std::io;
+
+    use tokio::net::TcpStream;
+
+    /// There are none.
+    pub(super) enum Stamps {}
+
+    impl Stamps {
+        pub(super) fn on(_: &TcpStream) -> Option<Self> {
+            None
+        }
+
+        pub(super) fn receive(&mut self, _: &TcpStream, _: &mut [u8]) -> io::Result<(usize, Option<u64>)> {
+            match *self {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::engine::MonotonicClock;
+    use crate::time::Clock;
+
+    #[tokio::test]
+    async fn what_is_read_late_is_stamped_when_it_came() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let mut stamped = Stamped::new(client).unwrap_or_else(|_| panic!("Linux stamps"));
+        assert_eq!(stamped.received(), None);
+        let (clock, mut room) = (MonotonicClock::starting_in(Duration::ZERO), [0; 64]);
+        // The system begins to stamp shortly after the first stream asks for it.
+        for _ in 0..200 {
+            let before = clock.now();
+            server.write_all(b"reply").await.unwrap();
+            stamped.stream.readable().await.unwrap();
+            let between = clock.now();
+            assert_eq!(stamped.read(&mut room).await.unwrap(), 5);
+            if let Some(at) = stamped.received() {
+                let at = clock.at_wall(at);
+                assert!((before..=between).contains(&at), "{before:?} {at:?} {between:?}");
+                return;
+            }
+        }
+        panic!("no stamp in 200 reads");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_lost_where_more_comes_than_is_read_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let mut stamped = Stamped::new(client).unwrap_or_else(|_| panic!("Linux stamps"));
+        let sent: Vec<u8> = (0..3 * MOST + 5).map(|n| (n % 251) as u8).collect();
+        let whole = sent.clone();
+        let sending = tokio::spawn(async move {
+            server.write_all(&whole).await.unwrap();
+            server.shutdown().await.unwrap();
+        });
+        let mut got = Vec::new();
+        stamped.read_to_end(&mut got).await.unwrap();
+        sending.await.unwrap();
+        assert!(got == sent, "{} bytes of {}", got.len(), sent.len());
+    }
+}
