@@ -89,13 +89,15 @@ mod linux {
                 return Ok(());
             }
             let wake = self.wake_for(moment);
-            let once =
-                Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: self.machine_time(wake) };
-            timerfd_settime(self.alarm.get_ref(), TimerfdTimerFlags::ABSTIME, &once)?;
-            while self.clock.now() < wake {
-                self.alarm.readable().await?.clear_ready();
+            if self.clock.now() < wake {
+                let once =
+                    Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: self.machine_time(wake) };
+                timerfd_settime(self.alarm.get_ref(), TimerfdTimerFlags::ABSTIME, &once)?;
+                while self.clock.now() < wake {
+                    self.alarm.readable().await?.clear_ready();
+                }
+                self.woken(wake);
             }
-            self.woken(wake);
             while self.clock.now() < moment {
                 tokio::task::yield_now().await;
             }
@@ -103,8 +105,8 @@ mod linux {
         }
 
         /// Lets the calls begin that were just started, and what has come be handled; then, if nothing of that needs the lane awake,
-        /// sleeps until `moment`, which must be near: nothing else on this thread is done meanwhile. Costs half of what
-        /// [`Self::until`] does.
+        /// sleeps until `moment`, which must be near: nothing else on this thread is done meanwhile. Takes one wake-up where
+        /// [`Self::until`] takes one for the replies as well.
         pub(in crate::engine) async fn nap(&mut self, moment: Moment, may_still: impl Fn() -> bool) -> io::Result<()> {
             // What was started begins while this gives way once; what has come since is looked at after that, and handled while it
             // gives way again. What comes then is handled after the sleep.
