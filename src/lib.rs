@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | 0 | [`time`] | moments since the run began, rates, durations: as values and as text |
 //! | 0 | `stamp` | an instant of the wall clock as RFC 3339 text |
+//! | 0 | `json` | where the values of a JSON text are
 //! | 0 | [`outcome`] | how a call ended, and whose fault that was |
 //! | 0 | [`secret`] | values that are sent and never shown |
 //! | 0 | [`trace`] | the ids by which a server's trace of a call is found |
@@ -32,6 +33,7 @@ pub mod cli;
 pub mod driver;
 pub mod engine;
 pub mod export;
+mod json;
 pub mod mcp;
 pub mod measure;
 pub mod outcome;

@@ -13,17 +13,18 @@ use std::path::Path;
 use scanner::{Source, Word, blank_tests, is_name, sources};
 
 /// The modules in layer order, and what each may know of the others. `driver::Driver` is that one item only.
-const MODULES: [(u8, &str, &[&str]); 17] = [
+const MODULES: [(u8, &str, &[&str]); 18] = [
     (0, "time", &[]),
     (0, "stamp", &[]),
+    (0, "json", &[]),
     (0, "outcome", &[]),
     (0, "secret", &[]),
     (0, "trace", &[]),
     (0, "statistics", &[]),
     (1, "arrival", &["time"]),
     // The one arrow within a layer: a call is made for an arrival.
-    (1, "workload", &["time", "stamp", "outcome", "trace", "arrival"]),
-    (1, "mcp", &["time", "outcome", "secret"]),
+    (1, "workload", &["time", "stamp", "json", "outcome", "trace", "arrival"]),
+    (1, "mcp", &["time", "json", "outcome", "secret"]),
     (1, "measure", &["time", "outcome", "trace"]),
     (2, "verdict", &["time", "outcome", "statistics", "measure"]),
     (2, "plan", &["time", "secret", "arrival", "workload", "mcp", "verdict"]),
@@ -35,9 +36,10 @@ const MODULES: [(u8, &str, &[&str]); 17] = [
 ];
 
 /// Modules without I/O, clock, thread or print.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
     "time",
     "stamp",
+    "json",
     "outcome",
     "secret",
     "trace",

@@ -190,7 +190,7 @@ fn what_is_no_answer_has_its_outcome_and_group() {
         (http("200 OK", "text/html", "<html>"), Outcome::InvalidReply, "text/html in place of an answer"),
         (http("200 OK", JSON, r#"{"hello":"world"}"#), Outcome::InvalidReply, "no \"jsonrpc\": \"2.0\""),
         (http("200 OK", JSON, &OK.replace("4711", "4712")), Outcome::InvalidReply, "the id of another request"),
-        (http("200 OK", JSON, &format!("[{OK}]")), Outcome::InvalidReply, "not a JSON-RPC message"),
+        (http("200 OK", JSON, &format!("[{OK}]")), Outcome::InvalidReply, "a JSON array in place of a message"),
         (
             http("200 OK", JSON, r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#),
             Outcome::InvalidReply,

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// The deepest nesting of a message that is still read: that of `serde_json`, which reads the values later.
-const DEEPEST: usize = 128;
+use crate::json::{DEEPEST, Fault, Json};
 
 /// Bytes that are no acceptable answer. Its text is short, closed but for names, and free of ids: a group.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,35 +60,38 @@ pub enum ToolAnswer {
     InputRequired,
 }
 
-#[derive(Deserialize)]
+/// The members of a JSON-RPC message; those that are null are as good as not there.
+#[derive(Default)]
 struct Envelope<'a> {
-    #[serde(borrow, default)]
-    jsonrpc: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    method: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    result: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
+    jsonrpc: Option<Json<'a>>,
+    id: Option<Json<'a>>,
+    method: Option<Json<'a>>,
+    result: Option<Json<'a>>,
+    error: Option<Json<'a>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ToolResult<'a> {
-    #[serde(default)]
-    is_error: Option<bool>,
-    #[serde(borrow, default)]
-    result_type: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    content: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Content<'a> {
-    #[serde(borrow, default)]
-    text: Option<Cow<'a, str>>,
+impl<'a> Envelope<'a> {
+    fn of(message: Json<'a>) -> Result<Self, Malformed> {
+        let mut found = Self::default();
+        for (name, value) in message.members() {
+            let Some(name) = name.text() else { continue };
+            let member = match &*name {
+                "jsonrpc" => &mut found.jsonrpc,
+                "id" => &mut found.id,
+                "method" => &mut found.method,
+                "result" => &mut found.result,
+                "error" => &mut found.error,
+                _ => continue,
+            };
+            if member.replace(value).is_some() {
+                return Err(Malformed::NotRpc("a message that has a member twice"));
+            }
+        }
+        for member in [&mut found.jsonrpc, &mut found.id, &mut found.method, &mut found.result, &mut found.error] {
+            *member = member.filter(|value| !value.is_null());
+        }
+        Ok(found)
+    }
 }
 
 /// Reads a message and says what it answers to the request `id`; `None` for a request or notification of the server's
@@ -100,27 +102,25 @@ struct Content<'a> {
 /// The message is no acceptable answer.
 pub fn read_reply(message: &[u8], id: u64) -> Result<Option<Body<'_>>, Malformed> {
     let text = std::str::from_utf8(message).map_err(|_| Malformed::NotUtf8)?;
-    if is_too_deep(message) {
-        return Err(Malformed::TooDeep);
-    }
-    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|e| not_json_or(&e, "not a JSON-RPC message"))?;
-    // The derived reader also takes an array for a struct; a batch is no answer to a single request.
-    if !text.trim_start().starts_with('{') {
+    let message = Json::read(text)?;
+    if message.is_array() {
+        // A batch is no answer to a single request.
         return Err(Malformed::NotRpc("a JSON array in place of a message"));
     }
-    if envelope.jsonrpc.as_deref() != Some("2.0") {
+    let envelope = Envelope::of(message)?;
+    if !envelope.jsonrpc.is_some_and(|version| version.text().as_deref() == Some("2.0")) {
         return Err(Malformed::NotRpc("no \"jsonrpc\": \"2.0\""));
     }
     if envelope.method.is_some() {
         return Ok(None);
     }
     match (envelope.result, envelope.error) {
-        (Some(result), None) if is_id(envelope.id, id) => Ok(Some(Body::Result(result.get()))),
+        (Some(result), None) if is_id(envelope.id, id) => Ok(Some(Body::Result(result.raw()))),
         (Some(_), None) => Err(Malformed::WrongId),
         (None, Some(error)) => {
-            let error = serde_json::from_str(error.get())
+            let error = serde_json::from_str(error.raw())
                 .map_err(|_| Malformed::NotRpc("an error that is no object with a code"))?;
-            let is_ours = is_id(envelope.id, id) || !envelope.id.is_some_and(|raw| is_numeric(raw.get()));
+            let is_ours = is_id(envelope.id, id) || !envelope.id.is_some_and(|raw| is_numeric(raw.raw()));
             if is_ours { Ok(Some(Body::Error(error))) } else { Err(Malformed::WrongId) }
         }
         (Some(_), Some(_)) => Err(Malformed::NotRpc("both a result and an error")),
@@ -133,31 +133,51 @@ pub fn read_reply(message: &[u8], id: u64) -> Result<Option<Body<'_>>, Malformed
 /// # Errors
 /// It is not the result of a tool.
 pub fn read_tool_answer(result: &str) -> Result<ToolAnswer, Malformed> {
-    if !result.starts_with('{') {
+    let result = Json::read(result)?;
+    if !result.is_object() {
         return Err(Malformed::NotRpc("a result that is no object"));
     }
-    let result: ToolResult<'_> =
-        serde_json::from_str(result).map_err(|e| not_json_or(&e, "a result with members of wrong types"))?;
-    match result.result_type.as_deref() {
+    let wrong = || Malformed::NotRpc("a result with members of wrong types");
+    let (mut is_error, mut kind, mut content) = (None, None, None);
+    for (name, value) in result.members() {
+        let Some(name) = name.text() else { continue };
+        let member = match &*name {
+            "isError" => &mut is_error,
+            "resultType" => &mut kind,
+            "content" => &mut content,
+            _ => continue,
+        };
+        if member.replace(value).is_some() {
+            return Err(Malformed::NotRpc("a result that has a member twice"));
+        }
+    }
+    let is_there = |value: &Json<'_>| !value.is_null();
+    let kind = kind.filter(is_there).map(|kind| kind.text().ok_or_else(wrong)).transpose()?;
+    let is_error = is_error.filter(is_there).map(|flag| flag.flag().ok_or_else(wrong)).transpose()?;
+    match kind.as_deref() {
         None | Some("complete") => {}
         Some("input_required") => return Ok(ToolAnswer::InputRequired),
         Some(_) => return Err(Malformed::NotRpc("an unknown resultType")),
     }
-    if result.is_error != Some(true) {
+    if is_error != Some(true) {
         return Ok(ToolAnswer::Done);
     }
-    let parts: Vec<Content<'_>> =
-        result.content.and_then(|content| serde_json::from_str(content.get()).ok()).unwrap_or_default();
-    let texts: Vec<Cow<'_, str>> = parts.into_iter().filter_map(|part| part.text).collect();
+    let parts = content.into_iter().flat_map(Json::items);
+    let texts: Vec<Cow<'_, str>> = parts.filter_map(|part| part.at("text")?.text()).collect();
     Ok(ToolAnswer::IsError(texts.join(" ")))
 }
 
-fn not_json_or(error: &serde_json::Error, otherwise: &'static str) -> Malformed {
-    if error.is_data() { Malformed::NotRpc(otherwise) } else { Malformed::NotJson }
+impl From<Fault> for Malformed {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::NotJson => Self::NotJson,
+            Fault::TooDeep => Self::TooDeep,
+        }
+    }
 }
 
-fn is_id(raw: Option<&RawValue>, id: u64) -> bool {
-    raw.is_some_and(|raw| unquoted(raw.get()).parse() == Ok(id))
+fn is_id(given: Option<Json<'_>>, id: u64) -> bool {
+    given.is_some_and(|given| unquoted(given.raw()).parse() == Ok(id))
 }
 
 fn is_numeric(raw: &str) -> bool {
@@ -166,33 +186,6 @@ fn is_numeric(raw: &str) -> bool {
 
 fn unquoted(raw: &str) -> &str {
     raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).unwrap_or(raw)
-}
-
-/// Whether arrays and objects are nested deeper than [`DEEPEST`]. Skipping a value needs no recursion, so that the JSON
-/// reader would not notice until somebody wants to know what is in it.
-fn is_too_deep(message: &[u8]) -> bool {
-    // `[` and `{` differ in one bit: a plain count, many bytes at a time, settles all but huge messages.
-    if message.iter().filter(|&&b| b | 0x20 == b'{').count() <= DEEPEST {
-        return false;
-    }
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for &byte in message {
-        if in_string {
-            in_string = escaped || byte != b'"';
-            escaped = byte == b'\\' && !escaped;
-            continue;
-        }
-        match byte {
-            b'"' => in_string = true,
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > DEEPEST {
-            return true;
-        }
-    }
-    false
 }
 
 #[cfg(test)]
@@ -244,8 +237,9 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":7,"result":1,"error":{}}"#, "both a result and an error"),
             (r#"{"jsonrpc":"2.0","id":7,"error":"no"}"#, "an error that is no object with a code"),
             (r#"["2.0",7,null,{}]"#, "a JSON array in place of a message"),
-            (r#"[{"jsonrpc":"2.0","id":7,"result":{}}]"#, "not a JSON-RPC message"),
-            (r#"{"jsonrpc":"2.0","id":7,"id":7,"result":{}}"#, "not a JSON-RPC message"),
+            (r#"[{"jsonrpc":"2.0","id":7,"result":{}}]"#, "a JSON array in place of a message"),
+            ("7", "no \"jsonrpc\": \"2.0\""),
+            (r#"{"jsonrpc":"2.0","id":7,"\u0069d":7,"result":{}}"#, "a message that has a member twice"),
             (r#"{"jsonrpc":"2.0","id":7,"result":{}"#, "not JSON"),
             (r#"{"jsonrpc":"2.0","id":7,"result":{}} x"#, "not JSON"),
             ("", "not JSON"),

@@ -5,16 +5,12 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::Failure;
 use super::pointer::{Pointer, Pointers};
 use super::same::Kept;
 use super::schema::{Breach, Output};
+use crate::json::{Json, Member};
 
 /// The most characters of a group of failures, and of an example.
 const MOST_GROUP: usize = 120;
@@ -24,67 +20,63 @@ const MOST_EXAMPLE: usize = 300;
 pub(super) struct Answer<'a> {
     raw: &'a [u8],
     places: Places<'a>,
-    structured: OnceCell<Members<'a>>,
-    meta: OnceCell<Members<'a>>,
-    texts: OnceCell<Vec<Value>>,
+    structured: OnceCell<Document<'a>>,
+    meta: OnceCell<Document<'a>>,
+    texts: OnceCell<Vec<Document<'a>>>,
 }
 
-/// The raw JSON of the places where a value may be.
-#[derive(Default, serde::Deserialize)]
-struct Places<'a> {
-    #[serde(borrow, default, rename = "structuredContent")]
-    structured: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "_meta")]
-    meta: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    content: Option<&'a RawValue>,
-}
-
-/// The members of an object, each still as it came; none of what is no object.
+/// Where a value may be.
 #[derive(Default)]
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct Places<'a> {
+    structured: Option<Json<'a>>,
+    meta: Option<Json<'a>>,
+    content: Option<Json<'a>>,
+}
+
+/// JSON in which something is looked for, and where its outermost members are.
+struct Document<'a> {
+    text: Cow<'a, str>,
+    members: Vec<Member>,
+}
 
 impl<'a> Answer<'a> {
     /// Takes the raw `result` apart, each place only when something is looked for in it; what is not there is simply not
     /// found later.
     pub(super) fn parse(result: &'a [u8]) -> Self {
-        // The driver has seen that it is text; looking again at all of it is cheaper than at each name and value.
-        let places =
-            std::str::from_utf8(result).ok().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let json = std::str::from_utf8(result).ok().and_then(|text| Json::read(text).ok());
+        let places = json.map(Places::of).unwrap_or_default();
         Self { raw: result, places, structured: OnceCell::new(), meta: OnceCell::new(), texts: OnceCell::new() }
     }
 
     /// The first value that is there and not null.
-    pub(super) fn find(&self, pointers: &Pointers) -> Option<Cow<'_, Value>> {
+    pub(super) fn find(&self, pointers: &Pointers) -> Option<Json<'_>> {
         pointers.iter().find_map(|pointer| self.at(pointer))
     }
 
     /// The value in the first place that has one there, null being none.
-    fn at(&self, pointer: &Pointer) -> Option<Cow<'_, Value>> {
-        let in_members = |members: &Members<'a>| members.at(pointer).map(Cow::Owned);
-        let structured = || in_members(self.structured.get_or_init(|| Members::of(self.places.structured)));
-        let meta = || in_members(self.meta.get_or_init(|| Members::of(self.places.meta)));
-        let texts = || {
-            let texts = self.texts.get_or_init(|| documents(self.places.content));
-            let found = texts.iter().find_map(|text| pointer.in_document(text).filter(|value| !value.is_null()));
-            found.map(Cow::Borrowed)
-        };
-        structured().or_else(meta).or_else(texts)
+    fn at(&self, pointer: &Pointer) -> Option<Json<'_>> {
+        let structured = || self.places.structured.map(|json| self.structured.get_or_init(|| Document::of(json)));
+        let meta = || self.places.meta.map(|json| self.meta.get_or_init(|| Document::of(json)));
+        let texts = || self.texts.get_or_init(|| documents(self.places.content));
+        structured()
+            .and_then(|structured| structured.at(pointer))
+            .or_else(|| meta()?.at(pointer))
+            .or_else(|| texts().iter().find_map(|text| text.at(pointer)))
     }
 
     /// The value that is there and a text or a number.
     pub(super) fn value(&self, pointers: &Pointers) -> Option<Kept> {
-        self.find(pointers).and_then(|value| Kept::of(&value))
+        self.find(pointers).and_then(Kept::of)
     }
 
     /// The value that is there and true or false.
     pub(super) fn flag(&self, pointers: &Pointers) -> Option<bool> {
-        self.find(pointers).and_then(|value| value.as_bool())
+        self.find(pointers).and_then(Json::flag)
     }
 
     /// Whether its `structuredContent` is what its tool promises.
     pub(super) fn keeps(&self, output: &Output) -> Result<(), Failure> {
-        output.check(self.places.structured.map(RawValue::get)).map_err(|broken| {
+        output.check(self.places.structured.map(Json::raw)).map_err(|broken| {
             let group = match &broken {
                 Breach::Missing | Breach::TooDeep => {
                     "structuredContent is missing, although the tool has an output schema".to_owned()
@@ -103,72 +95,69 @@ impl<'a> Answer<'a> {
     }
 }
 
-impl<'a> Members<'a> {
-    fn of(raw: Option<&'a RawValue>) -> Self {
-        raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+impl<'a> Places<'a> {
+    fn of(result: Json<'a>) -> Self {
+        let mut found = Self::default();
+        for (name, value) in result.members() {
+            match name.text().as_deref() {
+                Some("structuredContent") => found.structured = Some(value),
+                Some("_meta") => found.meta = Some(value),
+                Some("content") => found.content = Some(value),
+                _ => {}
+            }
+        }
+        found.structured = found.structured.filter(|value| !value.is_null());
+        found
+    }
+}
+
+impl<'a> Document<'a> {
+    fn of(json: Json<'a>) -> Self {
+        Self { text: Cow::Borrowed(json.raw()), members: members(json) }
     }
 
-    /// The raw JSON of a member. Of members with one name the last counts, as with most readers of JSON.
-    fn raw(&self, name: &str) -> Option<&'a str> {
-        self.0.iter().rfind(|(known, _)| known == name).map(|(_, raw)| raw.get())
+    /// The JSON in a text that is itself given as JSON.
+    fn in_text(json: Json<'a>) -> Option<Self> {
+        // Most texts are words. An escaped letter may be a blank before the document.
+        json.raw().strip_prefix('"')?.trim_start().starts_with(['{', '[', '\\']).then_some(())?;
+        let mut text = json.text()?;
+        let json = Json::read(&text).ok().filter(|json| json.is_object() || json.is_array())?;
+        let members = members(json);
+        if json.raw().len() < text.len() {
+            text = Cow::Owned(json.raw().to_owned());
+        }
+        Some(Self { text, members })
     }
 
     /// The value that is there and not null.
-    fn at(&self, pointer: &Pointer) -> Option<Value> {
-        let outermost: Value = serde_json::from_str(self.raw(pointer.head())?).ok()?;
-        let value = if pointer.is_flat() { outermost } else { pointer.in_member(&outermost)?.clone() };
+    fn at(&self, pointer: &Pointer) -> Option<Json<'_>> {
+        // Of members with one name the last counts, as with most readers of JSON.
+        let mut backwards = self.members.iter().rev().map(|member| member.of(&self.text));
+        let outermost = backwards.find(|(name, _)| name.is(pointer.head())).map(|(_, value)| value);
+        let value = pointer.in_member(outermost?)?;
         (!value.is_null()).then_some(value)
     }
 }
 
-/// A text such as a member's name, without a copy where no letter of it is escaped.
-#[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::with_capacity(8);
-                while let Some((Name(name), raw)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
-                    members.push((name, raw));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Collect)
-    }
+fn members(json: Json<'_>) -> Vec<Member> {
+    let mut found = Vec::with_capacity(8);
+    found.extend(json.places());
+    found
 }
 
 /// The texts of a result's content that are JSON.
-fn documents(content: Option<&RawValue>) -> Vec<Value> {
-    let parts: Vec<&RawValue> = content.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-    parts.into_iter().filter_map(|part| document(Members::of(Some(part)).raw("text")?)).collect()
-}
-
-/// The JSON in a text that is itself given as JSON.
-fn document(text: &str) -> Option<Value> {
-    // Most texts are words. An escaped letter may be a blank before the document.
-    text.strip_prefix('"')?.trim_start().starts_with(['{', '[', '\\']).then_some(())?;
-    let Name(text) = serde_json::from_str(text).ok()?;
-    text.trim_start().starts_with(['{', '[']).then(|| serde_json::from_str(&text).ok())?
+fn documents(content: Option<Json<'_>>) -> Vec<Document<'_>> {
+    content.into_iter().flat_map(Json::items).filter_map(|part| Document::in_text(part.at("text")?)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn found(result: &str, pointers: &str) -> Option<Value> {
-        Answer::parse(result.as_bytes()).find(&Pointers::parse(pointers).unwrap()).map(Cow::into_owned)
+        Answer::parse(result.as_bytes()).find(&Pointers::parse(pointers).unwrap()).and_then(Json::value)
     }
 
     #[test]

@@ -131,7 +131,10 @@ impl Expectation {
         let (wanted, is_the_id) = match &self.want {
             Want::Present => return Ok(()),
             Want::Equals(value) => {
-                let met = *found == *value || value.as_str().is_some_and(|text| same_text(&found, text));
+                let met = match value.as_str() {
+                    Some(text) => Kept::of(found).is_some_and(|kept| *kept.text == *text),
+                    None => found.value().is_some_and(|found| found == *value),
+                };
                 let failure = || answer.failure(format!("{pointer} is not {value}"));
                 let expected = || format!("{pointer} = {value}");
                 return if met {
@@ -146,7 +149,7 @@ impl Expectation {
         };
         // The record's own answer did not say it: then nothing is known that this one could contradict.
         let Some(wanted) = wanted else { return Ok(()) };
-        if wanted.means(&found) {
+        if wanted.means(found) {
             return Ok(());
         }
         let is_money = !is_the_id && wanted.is_about_money();
@@ -173,7 +176,7 @@ impl Capture {
     pub(super) fn read(&self, answer: &Answer<'_>) -> Result<Kept, Mismatch> {
         let pointer = self.pointers.first();
         let (group, is_missing) = match answer.find(&self.pointers) {
-            Some(value) => match Kept::of(&value) {
+            Some(value) => match Kept::of(value) {
                 Some(kept) if (1..=super::capture::LONGEST).contains(&kept.text.len()) => return Ok(kept),
                 _ => (format!("{pointer} is no id"), false),
             },
@@ -181,14 +184,6 @@ impl Capture {
         };
         let expected = format!("{pointer}, to be used later");
         Err(Mismatch { failure: answer.failure(group), violation: None, expected, is_missing })
-    }
-}
-
-fn same_text(value: &Value, text: &str) -> bool {
-    match value {
-        Value::String(found) => found == text,
-        Value::Number(found) => found.to_string() == text,
-        _ => false,
     }
 }
 

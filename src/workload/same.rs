@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use crate::json::Json;
 
 /// Amounts that differ by less are the same amount: what a server's floating point adds is no money.
 const TOLERANCE: f64 = 1e-9;
@@ -16,12 +16,14 @@ pub(super) struct Kept {
 
 impl Kept {
     /// A value of an answer; `None` where it is neither text nor number.
-    pub(super) fn of(value: &Value) -> Option<Self> {
-        match value {
-            Value::String(text) => Some(Self { text: text.as_str().into(), is_number: false }),
-            Value::Number(number) => Some(Self { text: number.to_string().into(), is_number: true }),
-            _ => None,
+    pub(super) fn of(value: Json<'_>) -> Option<Self> {
+        if let Some(text) = value.text() {
+            return Some(Self { text: text.into(), is_number: false });
         }
+        if is_short_and_whole(value.raw()) {
+            return Some(Self { text: value.raw().into(), is_number: true });
+        }
+        value.number().map(|number| Self { text: number.to_string().into(), is_number: true })
     }
 
     /// A value of a call's arguments, as JSON.
@@ -36,21 +38,29 @@ impl Kept {
 
     /// Whether `found`, of an answer, means the same. A number equals its text, an amount equals itself at any scale
     /// (`12.5`, `"12.50"`), and codes of three letters, as currencies are, equal themselves in capitals.
-    pub(super) fn means(&self, found: &Value) -> bool {
-        match found {
-            Value::String(text) => {
-                *self.text == **text
-                    || (is_code(text) && self.text.eq_ignore_ascii_case(text))
-                    || ((self.is_number || (text.contains('.') || self.text.contains('.'))) && equal(&self.text, text))
-            }
-            Value::Number(number) => number.as_f64().is_some_and(|found| match decimal(&self.text) {
-                Some(wanted) if is_exact(wanted) => (wanted - found).abs() <= TOLERANCE,
-                _ => *self.text == *number.to_string(),
-            }),
-            Value::Bool(found) => *self.text == *found.to_string(),
-            _ => false,
+    pub(super) fn means(&self, found: Json<'_>) -> bool {
+        if let Some(text) = found.text() {
+            return *self.text == *text
+                || (is_code(&text) && self.text.eq_ignore_ascii_case(&text))
+                || ((self.is_number || (text.contains('.') || self.text.contains('.'))) && equal(&self.text, &text));
         }
+        if let Some(found) = found.flag() {
+            return *self.text == *found.to_string();
+        }
+        let Some(number) = found.number() else { return false };
+        number.as_f64().is_some_and(|found| match decimal(&self.text) {
+            Some(wanted) if is_exact(wanted) => (wanted - found).abs() <= TOLERANCE,
+            _ => *self.text == *number.to_string(),
+        })
     }
+}
+
+/// Whether a number is written in the only way that there is: then its text needs no making.
+fn is_short_and_whole(written: &str) -> bool {
+    const SHORT: usize = 18;
+    written.len() <= SHORT
+        && written.bytes().all(|byte| byte.is_ascii_digit())
+        && (written.len() == 1 || !written.starts_with('0'))
 }
 
 /// A value of a call's arguments, as JSON, without quotes.
@@ -88,39 +98,47 @@ fn equal(left: &str, right: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    fn means(kept: &Kept, answered: &Value) -> bool {
+        kept.means(Json::read(&answered.to_string()).unwrap())
+    }
+
+    fn of(answered: &Value) -> Option<Kept> {
+        Kept::of(Json::read(&answered.to_string()).unwrap())
+    }
 
     #[test]
     fn an_amount_is_the_same_at_every_scale_and_as_text() {
         for sent in ["12.5", "12.50", "\"12.5\"", "\"12.50\""] {
             for answered in [json!(12.5), json!("12.5"), json!("12.50"), json!("12.500")] {
-                assert!(Kept::sent(sent).means(&answered), "{sent} {answered}");
+                assert!(means(&Kept::sent(sent), &answered), "{sent} {answered}");
             }
             for other in [json!(12.51), json!("12.49"), json!("12,5"), json!(null), json!([12.5]), json!("1250")] {
-                assert!(!Kept::sent(sent).means(&other), "{sent} {other}");
+                assert!(!means(&Kept::sent(sent), &other), "{sent} {other}");
             }
         }
-        assert!(Kept::sent("0.3").means(&json!(0.1 + 0.2)));
-        assert!(Kept::sent("100").means(&json!("100.00")) && Kept::sent("100.00").means(&json!(100)));
+        assert!(means(&Kept::sent("0.3"), &json!(0.1 + 0.2)));
+        assert!(means(&Kept::sent("100"), &json!("100.00")) && means(&Kept::sent("100.00"), &json!(100)));
     }
 
     #[test]
     fn ids_are_compared_letter_by_letter() {
-        assert!(Kept::sent("\"p1\"").means(&json!("p1")) && !Kept::sent("\"p1\"").means(&json!("P1")));
-        assert!(!Kept::sent("\"0012\"").means(&json!("12")), "two texts without a point are no amounts");
-        assert!(Kept::of(&json!(7)).unwrap().means(&json!("7")));
-        let large = Kept::of(&json!(9_007_199_254_740_993_u64)).unwrap();
-        assert!(large.means(&json!(9_007_199_254_740_993_u64)) && !large.means(&json!(9_007_199_254_740_992_u64)));
-        assert!(large.means(&json!("9007199254740993")) && !large.means(&json!("9007199254740992")));
-        assert!(Kept::sent("\"a\\\"b\"").means(&json!("a\"b")));
-        assert_eq!(Kept::of(&json!(null)), None);
+        assert!(means(&Kept::sent("\"p1\""), &json!("p1")) && !means(&Kept::sent("\"p1\""), &json!("P1")));
+        assert!(!means(&Kept::sent("\"0012\""), &json!("12")), "two texts without a point are no amounts");
+        assert!(means(&of(&json!(7)).unwrap(), &json!("7")));
+        let large = of(&json!(9_007_199_254_740_993_u64)).unwrap();
+        assert!(means(&large, &json!(9_007_199_254_740_993_u64)) && !means(&large, &json!(9_007_199_254_740_992_u64)));
+        assert!(means(&large, &json!("9007199254740993")) && !means(&large, &json!("9007199254740992")));
+        assert!(means(&Kept::sent("\"a\\\"b\""), &json!("a\"b")));
+        assert_eq!(of(&json!(null)), None);
     }
 
     #[test]
     fn a_currency_is_the_same_in_small_letters() {
-        assert!(Kept::sent("\"USD\"").means(&json!("usd")) && !Kept::sent("\"USD\"").means(&json!("eur")));
+        assert!(means(&Kept::sent("\"USD\""), &json!("usd")) && !means(&Kept::sent("\"USD\""), &json!("eur")));
         assert!(Kept::sent("\"USD\"").is_about_money() && Kept::sent("\"12.5\"").is_about_money());
         assert!(!Kept::sent("\"cust_1\"").is_about_money());
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::same::{Kept, said};
 use super::template::generator_of;
+use crate::json::Json;
 
 /// Where a noted value stands in rendered arguments.
 pub(super) type Span = (u32, u32);
@@ -83,7 +84,7 @@ pub(super) fn walk(arguments: &Value, pointer: &str) -> Result<Walked, String> {
     }
     match &value {
         Value::Object(table) if !is_literal && matches!(generator_of(table), Ok(Some(_))) => Ok(Walked::Generated(at)),
-        plain => Kept::of(plain).map(Walked::Constant).ok_or_else(|| {
+        plain => Json::read(&plain.to_string()).ok().and_then(Kept::of).map(Walked::Constant).ok_or_else(|| {
             format!("`{pointer}` of the arguments is {plain}: point at a text, a number or a generated value")
         }),
     }

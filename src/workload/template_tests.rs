@@ -11,6 +11,7 @@ use super::same::Kept;
 use super::sent::Sent;
 use super::template::{Ready, Template};
 use crate::arrival::{Arrival, FlowId};
+use crate::json::Json;
 use crate::time::Moment;
 
 fn render(arguments: &Value, sequence: u64) -> Value {
@@ -143,7 +144,8 @@ fn noted_values_are_found_in_what_was_rendered() {
     let (text, spans) = ready.template.render(&mut source);
     let value: Value = serde_json::from_str(&text).unwrap();
     for (sent, pointer) in ready.noted.iter().zip(["/b/c", "/a/0", "/a/1"]) {
-        assert!(sent.of(&text, &spans).means(value.pointer(pointer).unwrap()), "{pointer} of {text}");
+        let value = value.pointer(pointer).unwrap().to_string();
+        assert!(sent.of(&text, &spans).means(Json::read(&value).unwrap()), "{pointer} of {text}");
     }
     let whole = json!({"literal": {"a": 1, "b": {"uuid": true}}});
     let ready = Template::compile(&whole, &[], &["/a"], None).unwrap();

@@ -1,0 +1,154 @@
+//! Where the values of a JSON text are (RFC 8259): found without building any of them.
+//!
+//! An answer is looked into for a few of its values, while others wait for it: a text is seen to be JSON once, in one pass, and
+//! from then on its values are passed over by their brackets and quotes alone. What is found is read by `serde_json`.
+
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use serde_json::{Number, Value};
+
+/// The deepest nesting of a text that is read: that of `serde_json`, which reads what is found.
+pub(crate) const DEEPEST: usize = 128;
+
+/// Why a text cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is no JSON, or cut short.
+    NotJson,
+    /// Its arrays and objects are nested deeper than [`DEEPEST`].
+    TooDeep,
+}
+
+/// From the first byte of something in a text to the one behind it.
+type Range = std::ops::Range<usize>;
+
+/// A value, which is JSON for certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Json<'a>(&'a str);
+
+/// What a member of an object is called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Name<'a> {
+    /// As it is written, without its quotes.
+    written: &'a str,
+    is_escaped: bool,
+}
+
+/// Where in its object's text a member is.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    name: Range,
+    is_escaped: bool,
+    value: Range,
+}
+
+impl<'a> Json<'a> {
+    /// Reads the one value that `text` is, with blanks around it or not.
+    ///
+    /// # Errors
+    /// It is no JSON, or nested too deep.
+    pub(crate) fn read(text: &'a str) -> Result<Self, Fault> {
+        scan::only_value(text.as_bytes()).map(|range| Self(&text[range]))
+    }
+
+    /// The value as it is written.
+    pub(crate) const fn raw(self) -> &'a str {
+        self.0
+    }
+
+    /// Whether it is an object.
+    pub(crate) fn is_object(self) -> bool {
+        self.0.starts_with('{')
+    }
+
+    /// Whether it is an array.
+    pub(crate) fn is_array(self) -> bool {
+        self.0.starts_with('[')
+    }
+
+    /// Whether it is null.
+    pub(crate) fn is_null(self) -> bool {
+        self.0.starts_with('n')
+    }
+
+    /// True or false, where it is one of these.
+    pub(crate) fn flag(self) -> Option<bool> {
+        match self.0.as_bytes().first() {
+            Some(b't') => Some(true),
+            Some(b'f') => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Its letters, where it is a text; none where they are no Unicode (half of a surrogate pair).
+    pub(crate) fn text(self) -> Option<Cow<'a, str>> {
+        let written = self.0.strip_prefix('"')?.strip_suffix('"')?;
+        Name { written, is_escaped: written.contains('\\') }.text()
+    }
+
+    /// The number that it is, as far as there are such numbers.
+    pub(crate) fn number(self) -> Option<Number> {
+        let is_number = self.0.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+        is_number.then(|| serde_json::from_str(self.0).ok()).flatten()
+    }
+
+    /// The value as a tree.
+    pub(crate) fn value(self) -> Option<Value> {
+        serde_json::from_str(self.0).ok()
+    }
+
+    /// The members of an object, in their order; none of anything else.
+    pub(crate) fn members(self) -> impl Iterator<Item = (Name<'a>, Json<'a>)> {
+        self.places().map(move |member| member.of(self.0))
+    }
+
+    /// Where these are in [`Json::raw`].
+    pub(crate) fn places(self) -> impl Iterator<Item = Member> + use<'a> {
+        let mut at = if self.is_object() { 1 } else { self.0.len() };
+        std::iter::from_fn(move || scan::next_member(self.0.as_bytes(), &mut at))
+    }
+
+    /// The items of an array; none of anything else.
+    pub(crate) fn items(self) -> impl Iterator<Item = Json<'a>> {
+        let mut at = if self.is_array() { 1 } else { self.0.len() };
+        std::iter::from_fn(move || scan::next_item(self.0.as_bytes(), &mut at)).map(move |item| Self(&self.0[item]))
+    }
+
+    /// The member or item that a token of a JSON pointer (RFC 6901) names. Of members with one name the last counts, as with
+    /// most readers of JSON.
+    pub(crate) fn at(self, token: &str) -> Option<Self> {
+        if self.is_object() {
+            return self.members().filter(|(name, _)| name.is(token)).last().map(|(_, value)| value);
+        }
+        // No sign, and no leading zero.
+        let is_index = token == "0" || !token.starts_with(['0', '+']);
+        is_index.then(|| self.items().nth(token.parse().ok()?)).flatten()
+    }
+}
+
+impl<'a> Name<'a> {
+    /// Whether it is this one.
+    pub(crate) fn is(self, name: &str) -> bool {
+        if self.is_escaped { self.text().is_some_and(|text| text == name) } else { self.written == name }
+    }
+
+    /// Its letters; none where they are no Unicode.
+    pub(crate) fn text(self) -> Option<Cow<'a, str>> {
+        if !self.is_escaped {
+            return Some(Cow::Borrowed(self.written));
+        }
+        serde_json::from_str(&format!("\"{}\"", self.written)).ok().map(Cow::Owned)
+    }
+}
+
+impl Member {
+    /// Its name and its value, in the text that it is a place of.
+    pub(crate) fn of<'a>(&self, text: &'a str) -> (Name<'a>, Json<'a>) {
+        let name = Name { written: &text[self.name.clone()], is_escaped: self.is_escaped };
+        (name, Json(&text[self.value.clone()]))
+    }
+}
