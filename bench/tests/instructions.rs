@@ -9,7 +9,7 @@ use std::process::Command;
 
 use bytes::Bytes;
 use mcpace::arrival::{Arrival, Arrivals, FlowId, Process, Profile, Shard};
-use mcpace::mcp::{Body, read_reply, read_tool_answer};
+use mcpace::mcp::{Body, read_reply};
 use mcpace::measure::{Fate, Recorder, Sample, Shape, Summary};
 use mcpace::outcome::Outcome;
 use mcpace::plan::{Plan, read_file};
@@ -87,15 +87,15 @@ fn template(times: u64) {
 
 fn parse(times: u64) {
     for _ in 0..times {
-        let Ok(Some(Body::Result(result))) = read_reply(black_box(ANSWER.as_bytes()), 1000) else { panic!() };
-        black_box(read_tool_answer(result).is_ok());
+        let Ok(Some(Body::Result(result, gist))) = read_reply(black_box(ANSWER.as_bytes()), 1000) else { panic!() };
+        black_box(gist.of_tool(result.as_bytes()).is_ok());
     }
 }
 
 fn learn(times: u64) {
     let mut workload = workload(&plan());
     let mut captures = workload.captures();
-    let Ok(Some(Body::Result(result))) = read_reply(ANSWER.as_bytes(), 1000) else { panic!() };
+    let Ok(Some(Body::Result(result, _))) = read_reply(ANSWER.as_bytes(), 1000) else { panic!() };
     let result = Bytes::copy_from_slice(result.as_bytes());
     let choice = workload.choose(&arrival(0), &captures);
     assert_eq!(choice.operation, OperationId(0), "another answer would be wrong, which is a dear lesson");

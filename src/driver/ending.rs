@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode};
 use super::exchange::{Answer, Content, media_type, snippet};
 use super::tls::{causes, is_local};
 use super::wire::NOT_HTTP2;
-use crate::mcp::{EXAMPLE_CHARS, GROUP_CHARS, Malformed, ToolAnswer, cut, group_of, read_tool_answer};
+use crate::mcp::{EXAMPLE_CHARS, GROUP_CHARS, Gist, ToolAnswer, cut, group_of};
 use crate::outcome::Outcome;
 use crate::time::Moment;
 use crate::workload::Failure;
@@ -40,7 +40,7 @@ pub(super) fn judge(answer: Answer, has_session: bool) -> Ending {
     match answer.content {
         Content::Error(_, failure) => failed(Outcome::RpcError, failure),
         _ if !status.is_success() => failed(Outcome::HttpError, http_failure(&answer)),
-        Content::Result(result) => judge_tool(result),
+        Content::Result(result, gist) => judge_tool(result, gist),
         Content::Invalid(failure) => failed(Outcome::InvalidReply, failure),
         Content::Nothing => {
             let group = "the stream of events ended without an answer".to_owned();
@@ -63,9 +63,8 @@ pub(super) fn is_session_lost(answer: &Answer) -> bool {
     answer.status == StatusCode::NOT_FOUND || (answer.status == StatusCode::BAD_REQUEST && is_code)
 }
 
-fn judge_tool(result: Bytes) -> Ending {
-    let answer = std::str::from_utf8(&result).map_err(|_| Malformed::NotUtf8).and_then(read_tool_answer);
-    match answer {
+fn judge_tool(result: Bytes, gist: Gist) -> Ending {
+    match gist.of_tool(&result) {
         Ok(ToolAnswer::Done) => (Outcome::Ok, result, None),
         Ok(ToolAnswer::IsError(text)) => {
             let group = if text.trim().is_empty() { "an error without a text".to_owned() } else { group_of(&text) };

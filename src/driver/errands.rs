@@ -145,7 +145,7 @@ impl<C: Clock + 'static> Errands<C> {
             answer => answer.map_err(|(ending, _)| ending)?,
         };
         let introduced = match &answer.content {
-            Content::Result(result) => {
+            Content::Result(result, _) => {
                 std::str::from_utf8(result).is_ok_and(|result| read_introduction(result, revision).is_ok())
             }
             _ => false,

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::connection::Connection;
 use crate::mcp::headers::{METHOD, NAME, header_value};
 use crate::mcp::{
-    Body, Decoder, EXAMPLE_CHARS, Event, GROUP_CHARS, Negotiated, RpcError, Target, cut, group_of, read_reply,
+    Body, Decoder, EXAMPLE_CHARS, Event, GROUP_CHARS, Gist, Negotiated, RpcError, Target, cut, group_of, read_reply,
 };
 use crate::time::{Clock, Moment};
 use crate::workload::Failure;
@@ -51,8 +51,8 @@ pub(super) struct Answer {
 /// What an answer says.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// The raw JSON of a JSON-RPC result.
-    Result(Bytes),
+    /// The raw JSON of a JSON-RPC result, and what that says if it is a tool's.
+    Result(Bytes, Gist),
     /// A JSON-RPC error: its code, and it in words.
     Error(i64, Failure),
     /// Something that pretends to be an answer.
@@ -361,7 +361,7 @@ impl Listener<'_> {
 fn answer_to(message: &Bytes, id: u64) -> Option<Content> {
     Some(match read_reply(message, id) {
         Ok(None) => return None,
-        Ok(Some(Body::Result(result))) => Content::Result(message.slice_ref(result.as_bytes())),
+        Ok(Some(Body::Result(result, gist))) => Content::Result(message.slice_ref(result.as_bytes()), gist),
         Ok(Some(Body::Error(error))) => Content::Error(error.code, rpc_failure(&error)),
         Err(malformed) => Content::Invalid(Failure { group: malformed.to_string(), example: snippet(message) }),
     })

@@ -395,7 +395,7 @@ fn is_out_of_order(answer: &Answer) -> bool {
 }
 
 fn is_client_error(answer: &Answer) -> bool {
-    answer.status.is_client_error() && !matches!(answer.content, Content::Result(_))
+    answer.status.is_client_error() && !matches!(answer.content, Content::Result(..))
 }
 
 /// What an answer that is none of MCP seems to be, and the way out.
@@ -406,7 +406,7 @@ pub(super) fn description(answer: &Answer) -> String {
         (Content::Error(_, failure), _) => failure.example.clone(),
         (Content::Invalid(failure), _) => format!("its answer is {}: {}", failure.group, failure.example),
         (Content::Nothing, _) => "its stream of events ended without an answer".to_owned(),
-        (Content::Result(_), _) => "its answer has not the members that it should have".to_owned(),
+        (Content::Result(..), _) => "its answer has not the members that it should have".to_owned(),
         (Content::Other(_), StatusCode::NOT_FOUND) => {
             format!("there is nothing at this path ({example}): most servers have it at /mcp")
         }

@@ -111,7 +111,7 @@ impl Heard {
     /// What it says, as far as JSON-RPC goes.
     pub(super) fn said(&self) -> Said<'_> {
         match &self.answer.content {
-            Content::Result(result) => std::str::from_utf8(result).map_or(Said::Other, Said::Result),
+            Content::Result(result, _) => std::str::from_utf8(result).map_or(Said::Other, Said::Result),
             Content::Error(..) => match read_reply(&self.error, self.id) {
                 Ok(Some(Body::Error(error))) => Said::Error(error),
                 _ => Said::Other,

@@ -1,15 +1,20 @@
 //! Where the values of a JSON text are (RFC 8259): found without building any of them.
 //!
-//! An answer is looked into for a few of its values, while others wait for it: a text is seen to be JSON once, in one pass, and
-//! from then on its values are passed over by their brackets and quotes alone. What is found is read by `serde_json`.
+//! An answer is looked into for a few of its values, while others wait for it: a [`Cursor`] passes over the text once and sees
+//! whether it is JSON; from then on a value's parts are passed over by their brackets and quotes alone. What is found is read by
+//! `serde_json`.
 
-mod scan;
+mod cursor;
+mod letters;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::borrow::Cow;
 
 use serde_json::{Number, Value};
+
+pub(crate) use cursor::Cursor;
 
 /// The deepest nesting of a text that is read: that of `serde_json`, which reads what is found.
 pub(crate) const DEEPEST: usize = 128;
@@ -38,7 +43,7 @@ pub(crate) struct Name<'a> {
     is_escaped: bool,
 }
 
-/// Where in its object's text a member is.
+/// Where in a text a member of an object is.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     name: Range,
@@ -52,7 +57,7 @@ impl<'a> Json<'a> {
     /// # Errors
     /// It is no JSON, or nested too deep.
     pub(crate) fn read(text: &'a str) -> Result<Self, Fault> {
-        scan::only_value(text.as_bytes()).map(|range| Self(&text[range]))
+        Cursor::whole(text, Cursor::value)
     }
 
     /// The value as it is written.
@@ -101,28 +106,24 @@ impl<'a> Json<'a> {
         serde_json::from_str(self.0).ok()
     }
 
-    /// The members of an object, in their order; none of anything else.
-    pub(crate) fn members(self) -> impl Iterator<Item = (Name<'a>, Json<'a>)> {
-        self.places().map(move |member| member.of(self.0))
-    }
-
-    /// Where these are in [`Json::raw`].
-    pub(crate) fn places(self) -> impl Iterator<Item = Member> + use<'a> {
+    /// Where the members of an object are in it, in their order; there are none in anything else.
+    fn members(self) -> impl Iterator<Item = Member> + use<'a> {
         let mut at = if self.is_object() { 1 } else { self.0.len() };
-        std::iter::from_fn(move || scan::next_member(self.0.as_bytes(), &mut at))
+        std::iter::from_fn(move || walk::next_member(self.0.as_bytes(), &mut at))
     }
 
     /// The items of an array; none of anything else.
     pub(crate) fn items(self) -> impl Iterator<Item = Json<'a>> {
         let mut at = if self.is_array() { 1 } else { self.0.len() };
-        std::iter::from_fn(move || scan::next_item(self.0.as_bytes(), &mut at)).map(move |item| Self(&self.0[item]))
+        std::iter::from_fn(move || walk::next_item(self.0.as_bytes(), &mut at)).map(move |item| Self(&self.0[item]))
     }
 
     /// The member or item that a token of a JSON pointer (RFC 6901) names. Of members with one name the last counts, as with
     /// most readers of JSON.
     pub(crate) fn at(self, token: &str) -> Option<Self> {
         if self.is_object() {
-            return self.members().filter(|(name, _)| name.is(token)).last().map(|(_, value)| value);
+            let named = self.members().filter(|member| member.is(token, self.0));
+            return named.last().map(|member| member.value(self.0));
         }
         // No sign, and no leading zero.
         let is_index = token == "0" || !token.starts_with(['0', '+']);
@@ -146,9 +147,18 @@ impl<'a> Name<'a> {
 }
 
 impl Member {
-    /// Its name and its value, in the text that it is a place of.
-    pub(crate) fn of<'a>(&self, text: &'a str) -> (Name<'a>, Json<'a>) {
-        let name = Name { written: &text[self.name.clone()], is_escaped: self.is_escaped };
-        (name, Json(&text[self.value.clone()]))
+    /// Whether it is called this, in the text that it is a place of.
+    pub(crate) fn is(&self, name: &str, text: &str) -> bool {
+        let may_be = self.is_escaped || self.name.len() == name.len();
+        may_be && self.name(text).is(name)
+    }
+
+    /// Its value in that text.
+    pub(crate) fn value<'a>(&self, text: &'a str) -> Json<'a> {
+        Json(&text[self.value.clone()])
+    }
+
+    fn name<'a>(&self, text: &'a str) -> Name<'a> {
+        Name { written: &text[self.name.clone()], is_escaped: self.is_escaped }
     }
 }

@@ -29,7 +29,11 @@ fn any_json() -> impl Strategy<Value = Value> {
 /// What the reader finds, as a tree.
 fn rebuilt(json: Json<'_>) -> Value {
     if json.is_object() {
-        json.members().map(|(name, value)| (name.text().unwrap().into_owned(), rebuilt(value))).collect()
+        let member = |member: Member| {
+            let name = member.name(json.raw()).text().unwrap().into_owned();
+            (name, rebuilt(member.value(json.raw())))
+        };
+        json.members().map(member).collect()
     } else if json.is_array() {
         json.items().map(rebuilt).collect()
     } else if let Some(text) = json.text() {

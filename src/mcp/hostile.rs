@@ -140,7 +140,7 @@ fn mangled(answer: usize, manglings: &[Mangling]) -> Vec<u8> {
 /// What is said to hold of every message, whatever its bytes.
 fn check(message: &[u8]) -> Result<(), TestCaseError> {
     let said = match read_reply(message, 7) {
-        Ok(Some(Body::Result(result))) => {
+        Ok(Some(Body::Result(result, gist))) => {
             // It is a part of the message, and the message is what it was taken for.
             let value: Value = match serde_json::from_slice(message) {
                 Ok(value) => value,
@@ -150,7 +150,7 @@ fn check(message: &[u8]) -> Result<(), TestCaseError> {
                         .iter()
                         .any(|odd| e.to_string().contains(odd)) =>
                 {
-                    return check_result(result);
+                    return check_result(result, gist);
                 }
                 Err(e) => return Err(TestCaseError::fail(e.to_string())),
             };
@@ -158,7 +158,7 @@ fn check(message: &[u8]) -> Result<(), TestCaseError> {
             prop_assert!(value["id"] == 7 || value["id"] == "7", "{}", value);
             prop_assert_eq!(&value["result"], &serde_json::from_str::<Value>(result).unwrap_or_default());
             prop_assert!(message.as_ptr_range().contains(&result.as_ptr()));
-            check_result(result)?;
+            check_result(result, gist)?;
             Said::Result(result)
         }
         Ok(Some(Body::Error(error))) => {
@@ -191,8 +191,8 @@ fn check(message: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn check_result(result: &str) -> Result<(), TestCaseError> {
-    if let Ok(ToolAnswer::IsError(text)) = read_tool_answer(result) {
+fn check_result(result: &str, gist: Gist) -> Result<(), TestCaseError> {
+    if let Ok(ToolAnswer::IsError(text)) = gist.of_tool(result.as_bytes()) {
         prop_assert!(group_of(&text).chars().count() <= GROUP_CHARS);
     }
     if let Some(page) = read_tool_page(result, &mut { MOST_VALUES }) {
@@ -241,7 +241,7 @@ fn cut_up<'a>(mut stream: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
 #[test]
 fn unmangled_answers_are_what_they_were() {
     let kinds = ANSWERS.map(|answer| match read_reply(answer.as_bytes(), 7) {
-        Ok(Some(Body::Result(_))) => 'r',
+        Ok(Some(Body::Result(..))) => 'r',
         Ok(Some(Body::Error(_))) => 'e',
         Ok(None) => 'o',
         Err(_) => '-',
@@ -259,7 +259,7 @@ proptest! {
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200), text in any::<String>()) {
         check(&bytes)?;
         check(text.as_bytes())?;
-        check_result(&text)?;
+        check_result(&text, Gist::default())?;
         check(json!({"jsonrpc": "2.0", "id": 7, "result": {"content": [{"text": text}], "isError": true}}).to_string().as_bytes())?;
     }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::json::{DEEPEST, Fault, Json};
+use crate::json::{Cursor, DEEPEST, Fault, Json};
 
 /// Bytes that are no acceptable answer. Its text is short, closed but for names, and free of ids: a group.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,8 +30,8 @@ pub enum Malformed {
 /// What a reply says.
 #[derive(Clone, Debug)]
 pub enum Body<'a> {
-    /// The raw JSON of the `result` member.
-    Result(&'a str),
+    /// The raw JSON of the `result` member, and what that says where it is the result of a tool.
+    Result(&'a str, Gist),
     /// The `error` member.
     Error(RpcError<'a>),
 }
@@ -60,6 +60,14 @@ pub enum ToolAnswer {
     InputRequired,
 }
 
+/// What the result of a tool says, but for its words: noted while a message is read, whatever that answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gist {
+    fault: Option<&'static str>,
+    wants_input: bool,
+    is_error: bool,
+}
+
 /// The members of a JSON-RPC message; those that are null are as good as not there.
 #[derive(Default)]
 struct Envelope<'a> {
@@ -68,30 +76,101 @@ struct Envelope<'a> {
     method: Option<Json<'a>>,
     result: Option<Json<'a>>,
     error: Option<Json<'a>>,
+    gist: Gist,
 }
 
 impl<'a> Envelope<'a> {
-    fn of(message: Json<'a>) -> Result<Self, Malformed> {
+    /// Reads the message at the cursor.
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Malformed> {
         let mut found = Self::default();
-        for (name, value) in message.members() {
-            let Some(name) = name.text() else { continue };
-            let member = match &*name {
-                "jsonrpc" => &mut found.jsonrpc,
-                "id" => &mut found.id,
-                "method" => &mut found.method,
-                "result" => &mut found.result,
-                "error" => &mut found.error,
-                _ => continue,
+        let message = cursor.members(|name, cursor| {
+            let name = name.text();
+            let member = match name.as_deref() {
+                Some("jsonrpc") => &mut found.jsonrpc,
+                Some("id") => &mut found.id,
+                Some("method") => &mut found.method,
+                Some("result") => {
+                    let value = found.gist.read(cursor)?;
+                    return put(&mut found.result, value);
+                }
+                Some("error") => &mut found.error,
+                _ => {
+                    cursor.value()?;
+                    return Ok(());
+                }
             };
-            if member.replace(value).is_some() {
-                return Err(Malformed::NotRpc("a message that has a member twice"));
-            }
+            put(member, cursor.value()?)
+        })?;
+        if message.is_array() {
+            // A batch is no answer to a single request.
+            return Err(Malformed::NotRpc("a JSON array in place of a message"));
         }
         for member in [&mut found.jsonrpc, &mut found.id, &mut found.method, &mut found.result, &mut found.error] {
             *member = member.filter(|value| !value.is_null());
         }
         Ok(found)
     }
+}
+
+fn put<'a>(member: &mut Option<Json<'a>>, value: Json<'a>) -> Result<(), Malformed> {
+    match member.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Malformed::NotRpc("a message that has a member twice")),
+    }
+}
+
+impl Gist {
+    /// Reads the result at the cursor, and gives it.
+    fn read<'a>(&mut self, cursor: &mut Cursor<'a>) -> Result<Json<'a>, Malformed> {
+        let (mut is_error, mut kind) = (None, None);
+        let mut is_twice = false;
+        let result = cursor.members(|name, cursor| {
+            let value = cursor.value()?;
+            match name.text().as_deref() {
+                Some("isError") => is_twice |= is_error.replace(value).is_some(),
+                Some("resultType") => is_twice |= kind.replace(value).is_some(),
+                _ => {}
+            }
+            Ok::<_, Malformed>(())
+        })?;
+        let is_there = |value: &Json<'_>| !value.is_null();
+        let is_error = is_error.filter(is_there).map(Json::flag);
+        let kind = kind.filter(is_there).map(Json::text);
+        let wants_input = matches!(&kind, Some(Some(kind)) if kind == "input_required");
+        let fault = match kind {
+            _ if !result.is_object() => Some("a result that is no object"),
+            _ if is_twice => Some("a result that has a member twice"),
+            Some(None) => Some("a result with members of wrong types"),
+            _ if is_error == Some(None) => Some("a result with members of wrong types"),
+            Some(Some(kind)) if !wants_input && kind != "complete" => Some("an unknown resultType"),
+            _ => None,
+        };
+        *self = Self { fault, wants_input, is_error: is_error == Some(Some(true)) };
+        Ok(result)
+    }
+
+    /// What it says, if `result`, which it is the gist of, is that of a tool.
+    ///
+    /// # Errors
+    /// It is not the result of a tool.
+    pub fn of_tool(self, result: &[u8]) -> Result<ToolAnswer, Malformed> {
+        match self {
+            Self { fault: Some(fault), .. } => Err(Malformed::NotRpc(fault)),
+            Self { wants_input: true, .. } => Ok(ToolAnswer::InputRequired),
+            Self { is_error: false, .. } => Ok(ToolAnswer::Done),
+            _ => {
+                let result = std::str::from_utf8(result).map_err(|_| Malformed::NotUtf8)?;
+                Ok(ToolAnswer::IsError(words_of(Json::read(result)?)))
+            }
+        }
+    }
+}
+
+/// The texts of a result's content.
+fn words_of(result: Json<'_>) -> String {
+    let parts = result.at("content").into_iter().flat_map(Json::items);
+    let texts: Vec<Cow<'_, str>> = parts.filter_map(|part| part.at("text")?.text()).collect();
+    texts.join(" ")
 }
 
 /// Reads a message and says what it answers to the request `id`; `None` for a request or notification of the server's
@@ -102,12 +181,7 @@ impl<'a> Envelope<'a> {
 /// The message is no acceptable answer.
 pub fn read_reply(message: &[u8], id: u64) -> Result<Option<Body<'_>>, Malformed> {
     let text = std::str::from_utf8(message).map_err(|_| Malformed::NotUtf8)?;
-    let message = Json::read(text)?;
-    if message.is_array() {
-        // A batch is no answer to a single request.
-        return Err(Malformed::NotRpc("a JSON array in place of a message"));
-    }
-    let envelope = Envelope::of(message)?;
+    let envelope = Cursor::whole(text, Envelope::read)?;
     if !envelope.jsonrpc.is_some_and(|version| version.text().as_deref() == Some("2.0")) {
         return Err(Malformed::NotRpc("no \"jsonrpc\": \"2.0\""));
     }
@@ -115,7 +189,7 @@ pub fn read_reply(message: &[u8], id: u64) -> Result<Option<Body<'_>>, Malformed
         return Ok(None);
     }
     match (envelope.result, envelope.error) {
-        (Some(result), None) if is_id(envelope.id, id) => Ok(Some(Body::Result(result.raw()))),
+        (Some(result), None) if is_id(envelope.id, id) => Ok(Some(Body::Result(result.raw(), envelope.gist))),
         (Some(_), None) => Err(Malformed::WrongId),
         (None, Some(error)) => {
             let error = serde_json::from_str(error.raw())
@@ -126,45 +200,6 @@ pub fn read_reply(message: &[u8], id: u64) -> Result<Option<Body<'_>>, Malformed
         (Some(_), Some(_)) => Err(Malformed::NotRpc("both a result and an error")),
         (None, None) => Err(Malformed::NotRpc("neither a result nor an error")),
     }
-}
-
-/// Reads the `result` of a `tools/call` as far as the protocol gives it a meaning.
-///
-/// # Errors
-/// It is not the result of a tool.
-pub fn read_tool_answer(result: &str) -> Result<ToolAnswer, Malformed> {
-    let result = Json::read(result)?;
-    if !result.is_object() {
-        return Err(Malformed::NotRpc("a result that is no object"));
-    }
-    let wrong = || Malformed::NotRpc("a result with members of wrong types");
-    let (mut is_error, mut kind, mut content) = (None, None, None);
-    for (name, value) in result.members() {
-        let Some(name) = name.text() else { continue };
-        let member = match &*name {
-            "isError" => &mut is_error,
-            "resultType" => &mut kind,
-            "content" => &mut content,
-            _ => continue,
-        };
-        if member.replace(value).is_some() {
-            return Err(Malformed::NotRpc("a result that has a member twice"));
-        }
-    }
-    let is_there = |value: &Json<'_>| !value.is_null();
-    let kind = kind.filter(is_there).map(|kind| kind.text().ok_or_else(wrong)).transpose()?;
-    let is_error = is_error.filter(is_there).map(|flag| flag.flag().ok_or_else(wrong)).transpose()?;
-    match kind.as_deref() {
-        None | Some("complete") => {}
-        Some("input_required") => return Ok(ToolAnswer::InputRequired),
-        Some(_) => return Err(Malformed::NotRpc("an unknown resultType")),
-    }
-    if is_error != Some(true) {
-        return Ok(ToolAnswer::Done);
-    }
-    let parts = content.into_iter().flat_map(Json::items);
-    let texts: Vec<Cow<'_, str>> = parts.filter_map(|part| part.at("text")?.text()).collect();
-    Ok(ToolAnswer::IsError(texts.join(" ")))
 }
 
 impl From<Fault> for Malformed {
@@ -194,7 +229,7 @@ mod tests {
 
     fn said(message: &str, id: u64) -> String {
         match read_reply(message.as_bytes(), id) {
-            Ok(Some(Body::Result(result))) => format!("result {result}"),
+            Ok(Some(Body::Result(result, _))) => format!("result {result}"),
             Ok(Some(Body::Error(e))) => format!("error {} {} {}", e.code, e.message, e.data.map_or("-", RawValue::get)),
             Ok(None) => "the server's own".to_owned(),
             Err(malformed) => malformed.to_string(),
@@ -283,10 +318,14 @@ mod tests {
             (r#"{"isError":true}"#, error("")),
             (r#"{"isError":true,"content":"odd"}"#, error("")),
             (r#"{"isError":"true"}"#, wrong("a result with members of wrong types")),
+            (r#"{"resultType":["complete"]}"#, wrong("a result with members of wrong types")),
+            (r#"{"isError":true,"isError":false}"#, wrong("a result that has a member twice")),
             ("[]", wrong("a result that is no object")),
             ("42", wrong("a result that is no object")),
         ] {
-            assert_eq!(read_tool_answer(result), expected, "{result}");
+            let message = format!(r#"{{"jsonrpc":"2.0","id":7,"result":{result}}}"#);
+            let Ok(Some(Body::Result(raw, gist))) = read_reply(message.as_bytes(), 7) else { panic!("{result}") };
+            assert_eq!((raw, gist.of_tool(raw.as_bytes())), (result, expected));
         }
     }
 }

@@ -10,7 +10,7 @@ use super::Failure;
 use super::pointer::{Pointer, Pointers};
 use super::same::Kept;
 use super::schema::{Breach, Output};
-use crate::json::{Json, Member};
+use crate::json::{Cursor, Fault, Json, Member};
 
 /// The most characters of a group of failures, and of an example.
 const MOST_GROUP: usize = 120;
@@ -20,8 +20,6 @@ const MOST_EXAMPLE: usize = 300;
 pub(super) struct Answer<'a> {
     raw: &'a [u8],
     places: Places<'a>,
-    structured: OnceCell<Document<'a>>,
-    meta: OnceCell<Document<'a>>,
     texts: OnceCell<Vec<Document<'a>>>,
 }
 
@@ -29,23 +27,26 @@ pub(super) struct Answer<'a> {
 #[derive(Default)]
 struct Places<'a> {
     structured: Option<Json<'a>>,
-    meta: Option<Json<'a>>,
+    in_structured: Document<'a>,
+    in_meta: Document<'a>,
     content: Option<Json<'a>>,
 }
 
-/// JSON in which something is looked for, and where its outermost members are.
+/// A text with JSON in it, and where the members are that are looked for first.
+#[derive(Default)]
 struct Document<'a> {
     text: Cow<'a, str>,
     members: Vec<Member>,
+    /// Whether it has items in place of members.
+    is_list: bool,
 }
 
 impl<'a> Answer<'a> {
-    /// Takes the raw `result` apart, each place only when something is looked for in it; what is not there is simply not
-    /// found later.
+    /// Takes the raw `result` apart, its texts only when something is looked for in them; what is not there is simply not found
+    /// later.
     pub(super) fn parse(result: &'a [u8]) -> Self {
-        let json = std::str::from_utf8(result).ok().and_then(|text| Json::read(text).ok());
-        let places = json.map(Places::of).unwrap_or_default();
-        Self { raw: result, places, structured: OnceCell::new(), meta: OnceCell::new(), texts: OnceCell::new() }
+        let places = std::str::from_utf8(result).ok().and_then(|text| Places::of(text).ok()).unwrap_or_default();
+        Self { raw: result, places, texts: OnceCell::new() }
     }
 
     /// The first value that is there and not null.
@@ -55,18 +56,20 @@ impl<'a> Answer<'a> {
 
     /// The value in the first place that has one there, null being none.
     fn at(&self, pointer: &Pointer) -> Option<Json<'_>> {
-        let structured = || self.places.structured.map(|json| self.structured.get_or_init(|| Document::of(json)));
-        let meta = || self.places.meta.map(|json| self.meta.get_or_init(|| Document::of(json)));
-        let texts = || self.texts.get_or_init(|| documents(self.places.content));
-        structured()
-            .and_then(|structured| structured.at(pointer))
-            .or_else(|| meta()?.at(pointer))
-            .or_else(|| texts().iter().find_map(|text| text.at(pointer)))
+        let Places { in_structured, in_meta, content, .. } = &self.places;
+        let in_texts = || self.texts.get_or_init(|| documents(*content)).iter().find_map(|text| text.at(pointer));
+        in_structured.at(pointer).or_else(|| in_meta.at(pointer)).or_else(in_texts)
     }
 
     /// The value that is there and a text or a number.
     pub(super) fn value(&self, pointers: &Pointers) -> Option<Kept> {
         self.find(pointers).and_then(Kept::of)
+    }
+
+    /// The text that is there; of a number its digits.
+    pub(super) fn word(&self, pointers: &Pointers) -> Option<Cow<'_, str>> {
+        let found = self.find(pointers)?;
+        found.text().or_else(|| found.number().map(|number| Cow::Owned(number.to_string())))
     }
 
     /// The value that is there and true or false.
@@ -96,53 +99,61 @@ impl<'a> Answer<'a> {
 }
 
 impl<'a> Places<'a> {
-    fn of(result: Json<'a>) -> Self {
+    fn of(result: &'a str) -> Result<Self, Fault> {
         let mut found = Self::default();
-        for (name, value) in result.members() {
-            match name.text().as_deref() {
-                Some("structuredContent") => found.structured = Some(value),
-                Some("_meta") => found.meta = Some(value),
-                Some("content") => found.content = Some(value),
-                _ => {}
-            }
-        }
-        found.structured = found.structured.filter(|value| !value.is_null());
-        found
+        Cursor::whole(result, |cursor| {
+            cursor.members(|name, cursor| {
+                match name.text().as_deref() {
+                    Some("structuredContent") => {
+                        let structured = found.in_structured.take(result, cursor)?;
+                        found.structured = (!structured.is_null()).then_some(structured);
+                    }
+                    Some("_meta") => {
+                        found.in_meta.take(result, cursor)?;
+                    }
+                    Some("content") => found.content = Some(cursor.value()?),
+                    _ => {
+                        cursor.value()?;
+                    }
+                }
+                Ok::<_, Fault>(())
+            })
+        })?;
+        Ok(found)
     }
 }
 
 impl<'a> Document<'a> {
-    fn of(json: Json<'a>) -> Self {
-        Self { text: Cow::Borrowed(json.raw()), members: members(json) }
+    /// Becomes the object at the cursor, which is in `text`; of two in one place the last counts.
+    fn take(&mut self, text: &'a str, cursor: &mut Cursor<'a>) -> Result<Json<'a>, Fault> {
+        self.text = Cow::Borrowed(text);
+        self.members.clear();
+        self.members.reserve(8);
+        cursor.places(&mut self.members)
     }
 
     /// The JSON in a text that is itself given as JSON.
     fn in_text(json: Json<'a>) -> Option<Self> {
         // Most texts are words. An escaped letter may be a blank before the document.
         json.raw().strip_prefix('"')?.trim_start().starts_with(['{', '[', '\\']).then_some(())?;
-        let mut text = json.text()?;
-        let json = Json::read(&text).ok().filter(|json| json.is_object() || json.is_array())?;
-        let members = members(json);
-        if json.raw().len() < text.len() {
-            text = Cow::Owned(json.raw().to_owned());
-        }
-        Some(Self { text, members })
+        let text = json.text()?;
+        let mut members = Vec::new();
+        let json = Cursor::whole(&text, |cursor| cursor.places(&mut members)).ok()?;
+        let is_list = json.is_array();
+        (is_list || json.is_object()).then_some(Self { text, members, is_list })
     }
 
     /// The value that is there and not null.
     fn at(&self, pointer: &Pointer) -> Option<Json<'_>> {
-        // Of members with one name the last counts, as with most readers of JSON.
-        let mut backwards = self.members.iter().rev().map(|member| member.of(&self.text));
-        let outermost = backwards.find(|(name, _)| name.is(pointer.head())).map(|(_, value)| value);
-        let value = pointer.in_member(outermost?)?;
-        (!value.is_null()).then_some(value)
+        let outermost = if self.is_list {
+            Json::read(&self.text).ok()?.at(pointer.head())
+        } else {
+            // Of members with one name the last counts, as with most readers of JSON.
+            let member = self.members.iter().rfind(|member| member.is(pointer.head(), &self.text));
+            member.map(|member| member.value(&self.text))
+        };
+        pointer.in_member(outermost?).filter(|value| !value.is_null())
     }
-}
-
-fn members(json: Json<'_>) -> Vec<Member> {
-    let mut found = Vec::with_capacity(8);
-    found.extend(json.places());
-    found
 }
 
 /// The texts of a result's content that are JSON.

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use compact_str::CompactString;
+
 use crate::json::Json;
 
 /// Amounts that differ by less are the same amount: what a server's floating point adds is no money.
@@ -10,7 +12,7 @@ const TOLERANCE: f64 = 1e-9;
 /// A value as it was sent or answered: its text, and whether it was a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Kept {
-    pub(super) text: Box<str>,
+    pub(super) text: CompactString,
     pub(super) is_number: bool,
 }
 

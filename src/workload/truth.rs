@@ -1,5 +1,6 @@
 //! What a reply teaches of the truth: whether what was acknowledged is found, and the evidence of each broken promise.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -144,7 +145,7 @@ fn cut(text: &str) -> String {
 pub(super) fn is_missing(answer: &Answer<'_>) -> bool {
     const MISSING: [&str; 3] = ["notfound", "nonexistent", "doesnotexist"];
     let letters = |pointers| {
-        let text = answer.value(pointers)?.text;
+        let text = answer.word(pointers)?;
         Some(text.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase())
     };
     if answer.flag(&IS_THERE) == Some(false) {
@@ -186,8 +187,9 @@ pub(super) fn standing(answer: &Answer<'_>) -> Standing {
         "initiated",
         "submitted",
     ];
-    let Some(status) = answer.value(&STATUS).or_else(|| answer.value(&ERROR)) else { return Standing::Done };
-    let words = words_of_status(&status.text);
+    let status = answer.word(&STATUS).or_else(|| answer.word(&ERROR));
+    let Some(status) = status else { return Standing::Done };
+    let words = words_of_status(&status);
     let mut words = words.split_ascii_whitespace();
     match () {
         () if words.clone().any(|word| REFUSED.iter().any(|stem| word.starts_with(stem))) => Standing::Refused,
@@ -197,7 +199,10 @@ pub(super) fn standing(answer: &Answer<'_>) -> Standing {
 }
 
 /// The words of `IN_PROCESS`, `in-process` or `inProcess`, in small letters and between blanks.
-fn words_of_status(status: &str) -> String {
+fn words_of_status(status: &str) -> Cow<'_, str> {
+    if status.bytes().all(|letter| letter.is_ascii_lowercase()) {
+        return Cow::Borrowed(status);
+    }
     let mut words = String::with_capacity(status.len() + 4);
     let mut was_small = false;
     for letter in status.chars() {
@@ -209,15 +214,11 @@ fn words_of_status(status: &str) -> String {
         }
         was_small = letter.is_lowercase();
     }
-    words
+    Cow::Owned(words)
 }
 
 /// The words of an answer whose expectations were not met, where they say that there is nothing.
-pub(super) fn words_of_missing<'a>(
-    mismatch: &Mismatch,
-    reply: &'a Reply,
-    asked: &str,
-) -> Option<std::borrow::Cow<'a, str>> {
+pub(super) fn words_of_missing<'a>(mismatch: &Mismatch, reply: &'a Reply, asked: &str) -> Option<Cow<'a, str>> {
     let words = String::from_utf8_lossy(&reply.result);
     (mismatch.is_missing && words::say_missing(&words, asked)).then_some(words)
 }
