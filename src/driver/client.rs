@@ -34,8 +34,8 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::exchange::Head;
 use super::preflight::{PreflightError, agree, description};
+use super::request::Head;
 use super::talk::{Heard, Manner, Talk};
 use super::tls::Connector;
 use crate::mcp::headers::{HeaderPlan, named_by};

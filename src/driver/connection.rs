@@ -1,22 +1,22 @@
-//! A connection as a call sees it: HTTP/1.1, whose protocol machine is driven by the call on it, or a stream of HTTP/2.
+//! A connection as a call sees it: one of HTTP/1.1 for itself, or a stream of HTTP/2.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1;
-use hyper::{Request, Response};
+use http::{HeaderMap, StatusCode};
+use hyper::body::{Body as _, Incoming};
 use hyper_util::rt::TokioIo;
 
 use super::credentials::Credentials;
+use super::http1::{Broken, Http1};
 use super::multiplex::{Companion, Link, Seat};
+use super::request::Request;
 use super::stream::{Io, Stream};
-use super::turn::{PART, Turns};
+use super::turn::Turns;
 use super::wire::{Many, Shared, Tap, Wire};
 use crate::time::{Clock, Moment};
 use crate::workload::ConnectionId;
@@ -35,17 +35,24 @@ enum Line<C: Clock> {
 
 /// A connection of HTTP/1.1.
 struct Own<C: Clock> {
-    sender: http1::SendRequest<Full<Bytes>>,
-    machine: http1::Connection<TokioIo<Wire<C, Io>>, Full<Bytes>>,
-    end: End,
+    http1: Http1<Wire<C, Io>>,
     tap: Rc<Tap<C>>,
 }
 
-/// Whether a protocol machine has stopped, and why if that was a failure.
-#[derive(Default)]
-pub(super) struct End {
-    pub(super) is_over: bool,
-    pub(super) reason: Option<hyper::Error>,
+/// The head of an answer.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+}
+
+/// The body of an answer, as far as it was not read.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// Of the connection's one answer: the connection knows.
+    Own,
+    /// Of a stream.
+    Stream(Incoming),
 }
 
 /// An open connection, to be used by one call at a time. Dropping it closes it, or the call's stream on it.
@@ -62,14 +69,10 @@ impl<C: Clock + 'static> Connection<C> {
     /// Makes a connection out of a stream; boxed, as it is passed from hand to hand with every call.
     pub(super) async fn new(stream: Stream, shared: &Rc<Shared<C>>) -> Result<Box<Self>, hyper::Error> {
         let (tap, id) = Tap::open(shared, stream.http2.is_some().then(Many::default));
-        let wire = TokioIo::new(Wire { stream: stream.io, tap: Rc::clone(&tap) });
-        let line = if let Some(scheme) = stream.http2 {
-            Line::Seat(Seat::on(&Link::open(wire, tap, id, scheme).await?))
-        } else {
-            // No head is longer than a part. Without vectored writes head and body are copied together: one write, and
-            // one TLS record.
-            let (sender, machine) = http1::Builder::new().writev(false).max_buf_size(PART).handshake(wire).await?;
-            Line::Own(Own { sender, machine, end: End::default(), tap })
+        let wire = Wire { stream: stream.io, tap: Rc::clone(&tap) };
+        let line = match stream.http2 {
+            Some(scheme) => Line::Seat(Seat::on(&Link::open(TokioIo::new(wire), tap, id, scheme).await?)),
+            None => Line::Own(Own { http1: Http1::new(wire), tap }),
         };
         Ok(Box::new(Self { line, credentials: stream.credentials, id, is_reused: false }))
     }
@@ -135,25 +138,29 @@ impl<C: Clock + 'static> Connection<C> {
     }
 
     /// Sends a request and waits for the head of the answer.
-    pub(super) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, hyper::Error> {
-        if let Some(credentials) = &self.credentials {
-            credentials.put_on(request.headers_mut());
-        }
+    pub(super) async fn send(&mut self, request: Request) -> Result<(Response, Body), Broken> {
+        let credentials = self.credentials.as_ref();
         let own = match &mut self.line {
             Line::Own(own) => own,
-            // Boxed: it is larger than the other, whose calls should not pay for it.
-            Line::Seat(seat) => return Box::pin(seat.send(request)).await,
+            Line::Seat(seat) => {
+                // Boxed: it is larger than the other, whose calls should not pay for it.
+                let (head, body) = Box::pin(seat.send(request.into_http2(credentials))).await?.into_parts();
+                return Ok((Response { status: head.status, headers: head.headers }, Body::Stream(body)));
+            }
         };
         own.tap.expect_head();
-        let mut response = pin!(own.sender.send_request(request));
-        let answer = poll_fn(|cx| {
-            drive(&mut own.machine, &mut own.end, cx);
-            response.as_mut().poll(cx)
+        let scratch = &own.tap.shared.scratch;
+        let mut is_sent = false;
+        let head = poll_fn(|cx| {
+            if !is_sent {
+                is_sent = true;
+                own.http1.begin(&request, credentials, scratch, cx)?;
+            }
+            own.http1.poll_head(scratch, cx)
         });
-        let answer = answer.await;
+        let head = head.await;
         own.tap.head.set(None);
-        // Where the machine itself failed it knows the reason, and the request knows only that it is off.
-        answer.map_err(|error| own.end.reason.take().unwrap_or(error))
+        head.map(|(status, headers)| (Response { status, headers }, Body::Own))
     }
 
     /// What the server said, without secrets of ours.
@@ -165,67 +172,56 @@ impl<C: Clock + 'static> Connection<C> {
     }
 
     /// The next bytes of an answer's body; `None` at its end.
-    pub(super) async fn chunk(&mut self, body: &mut Incoming) -> Option<Result<Bytes, hyper::Error>> {
+    pub(super) async fn chunk(&mut self, body: &mut Body) -> Option<Result<Bytes, Broken>> {
         poll_fn(|cx| self.poll_chunk(body, cx)).await
     }
 
     /// The same for whoever is polled himself.
-    pub(super) fn poll_chunk(
-        &mut self,
-        body: &mut Incoming,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, hyper::Error>>> {
-        loop {
-            let mut frame = Pin::new(&mut *body).poll_frame(cx);
-            // The machine of a shared connection has a task of its own.
-            if let (Line::Own(own), true) = (&mut self.line, frame.is_pending()) {
-                drive(&mut own.machine, &mut own.end, cx);
-                frame = Pin::new(&mut *body).poll_frame(cx);
-            }
-            return match frame {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(None) => Poll::Ready(None),
-                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(self.reason().unwrap_or(error)))),
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => Poll::Ready(Some(Ok(data))),
-                    Err(_trailers) => continue,
-                },
-            };
+    pub(super) fn poll_chunk(&mut self, body: &mut Body, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        match (&mut self.line, body) {
+            (Line::Own(own), Body::Own) => own.http1.poll_chunk(&own.tap.shared.scratch, cx),
+            (_, Body::Stream(stream)) => poll_data(stream, cx),
+            (Line::Seat(_), Body::Own) => Poll::Ready(None),
         }
     }
 
-    /// Why the machine stopped, where it knows.
-    fn reason(&mut self) -> Option<hyper::Error> {
-        match &mut self.line {
-            Line::Own(own) => own.end.reason.take(),
-            Line::Seat(_) => None,
+    /// Whether all of a body was read.
+    pub(super) fn is_at_end(&self, body: &Body) -> bool {
+        match (&self.line, body) {
+            (Line::Own(own), Body::Own) => own.http1.is_idle(),
+            (_, Body::Stream(stream)) => stream.is_end_stream(),
+            (Line::Seat(_), Body::Own) => true,
         }
     }
 
     /// Whether it can take a request right now: open, and done with the one before.
     pub(super) fn poll_is_ready(&mut self, cx: &mut Context<'_>) -> bool {
-        let Line::Own(own) = &mut self.line else { return false };
-        drive(&mut own.machine, &mut own.end, cx);
-        !own.end.is_over && matches!(own.sender.poll_ready(cx), Poll::Ready(Ok(())))
+        match &mut self.line {
+            Line::Own(own) => own.http1.poll_is_ready(&own.tap.shared.scratch, cx),
+            Line::Seat(_) => false,
+        }
     }
 
     /// Whether it is of no more use.
     pub(super) fn has_ended(&self) -> bool {
         match &self.line {
-            Line::Own(own) => own.end.is_over || own.sender.is_closed(),
+            Line::Own(own) => own.http1.has_ended(),
             Line::Seat(seat) => seat.link.has_ended(),
         }
     }
 }
 
-/// Lets the protocol machine do what it can, unless it has stopped.
-pub(super) fn drive<M>(machine: &mut M, end: &mut End, cx: &mut Context<'_>)
-where
-    M: Future<Output = Result<(), hyper::Error>> + Unpin,
-{
-    if !end.is_over
-        && let Poll::Ready(result) = Pin::new(machine).poll(cx)
-    {
-        *end = End { is_over: true, reason: result.err() };
+/// The next bytes of a stream; its trailers are nobody's concern.
+fn poll_data(stream: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+    loop {
+        match ready!(Pin::new(&mut *stream).poll_frame(cx)) {
+            None => return Poll::Ready(None),
+            Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Poll::Ready(Some(Ok(data)));
+                }
+            }
+        }
     }
 }

@@ -79,7 +79,7 @@ impl<C: Clock + 'static> Connections<C> {
 
     async fn dial(&self) -> Result<Box<Connection<C>>, Ending> {
         let stream = self.connector.connect().await.map_err(|none| failed(none.outcome, none.failure))?;
-        Connection::new(stream, &self.shared).await.map_err(|error| broken(&error, false, (None, None)))
+        Connection::new(stream, &self.shared).await.map_err(|error| broken(&error.into(), false, (None, None)))
     }
 
     /// Keeps a connection for later, if it is of any more use.

@@ -45,6 +45,11 @@ impl Credentials {
         self.headers.is_empty() && self.scrub.is_empty()
     }
 
+    /// Whether this header is among them.
+    pub(super) fn have(&self, name: &HeaderName) -> bool {
+        self.headers.contains_key(name)
+    }
+
     /// Puts the headers on a request, in place of those of the same name.
     pub(super) fn put_on(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.headers {

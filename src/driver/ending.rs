@@ -10,6 +10,7 @@ use http::header::{LOCATION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 
 use super::exchange::{Answer, Content, media_type, snippet};
+use super::http1::Broken;
 use super::tls::{causes, is_local};
 use super::wire::NOT_HTTP2;
 use crate::mcp::{EXAMPLE_CHARS, GROUP_CHARS, Gist, ToolAnswer, cut, group_of};
@@ -121,11 +122,7 @@ pub(super) fn http_failure(answer: &Answer) -> Failure {
 }
 
 /// What it means that a connection broke under a call.
-pub(super) fn broken(
-    error: &hyper::Error,
-    is_reused: bool,
-    (sent, first_byte): (Option<Moment>, Option<Moment>),
-) -> Ending {
+pub(super) fn broken(error: &Broken, is_reused: bool, (sent, first_byte): (Option<Moment>, Option<Moment>)) -> Ending {
     if let Some(error) = causes(error).find_map(|cause| cause.downcast_ref::<h2::Error>()) {
         return super::multiplex::broken(error, first_byte);
     }
@@ -137,7 +134,12 @@ pub(super) fn broken(
     if io().any(is_local) {
         return failed(Outcome::NoLocalResource, Failure { group: group_of(&innermost), example });
     }
-    if error.is_parse() || (is_garbled && !is_tls) {
+    let is_parse = match error {
+        Broken::Garbled(_) => true,
+        Broken::Http2(error) => error.is_parse(),
+        Broken::Io(_) | Broken::Closed => false,
+    };
+    if is_parse || (is_garbled && !is_tls) {
         let group = if innermost == NOT_HTTP2 { innermost } else { group_of(&format!("not HTTP: {innermost}")) };
         return failed(Outcome::InvalidReply, Failure { group, example });
     }

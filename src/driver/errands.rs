@@ -6,15 +6,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
-use http_body_util::Full;
+use http::{Method, StatusCode};
 use serde_json::json;
 use tokio::task::{JoinSet, LocalSet, spawn_local};
 use tokio::time::timeout;
 
 use super::connections::Connections;
 use super::ending::{Ending, broken, failed, judge};
-use super::exchange::{After, Answer, Content, Head, Listener, SESSION, exchange};
+use super::exchange::{After, Answer, Content, Listener, exchange};
+use super::request::{Head, Request, SESSION};
 use super::session::Session;
 use super::{Connector, Limits};
 use crate::mcp::{Negotiated, Revision, initialize, initialized, read_asked, read_introduction, refuse};
@@ -200,7 +200,7 @@ impl<C: Clock + 'static> Errands<C> {
     }
 
     /// Posts what needs no answer, in the background.
-    pub(super) fn tell(self: &Rc<Self>, kind: SideKind, request: Request<Full<Bytes>>) {
+    pub(super) fn tell(self: &Rc<Self>, kind: SideKind, request: Request) {
         if self.are_many() {
             return;
         }
@@ -218,12 +218,12 @@ impl<C: Clock + 'static> Errands<C> {
     }
 
     /// Sends a request over any connection, and reads what is answered to `id`.
-    async fn send(&self, request: Request<Full<Bytes>>, id: u64) -> Result<Answer, Ending> {
+    async fn send(&self, request: Request, id: u64) -> Result<Answer, Ending> {
         self.send_once(request, id).await.map_err(|(ending, _)| ending)
     }
 
     /// The same; a failure says whether it was that of a connection that had been idle.
-    async fn send_once(&self, request: Request<Full<Bytes>>, id: u64) -> Result<Answer, (Ending, IsStale)> {
+    async fn send_once(&self, request: Request, id: u64) -> Result<Answer, (Ending, IsStale)> {
         let mut connection = self.connections.get(None).await.map_err(|ending| (ending, IsStale(false)))?;
         connection.begin_call();
         let mut listener = Listener::default();

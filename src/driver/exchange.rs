@@ -3,24 +3,16 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
-use http::response::Parts;
-use http::{HeaderMap, Method, Request, StatusCode, Uri};
-use http_body_util::Full;
-use hyper::body::{Body as _, Incoming};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
 use tokio::time::timeout;
 
-use super::connection::Connection;
-use crate::mcp::headers::{METHOD, NAME, header_value};
-use crate::mcp::{
-    Body, Decoder, EXAMPLE_CHARS, Event, GROUP_CHARS, Gist, Negotiated, RpcError, Target, cut, group_of, read_reply,
-};
+use super::connection::{Body, Connection, Response};
+use super::http1::Broken;
+use super::request::Request;
+use crate::mcp::{Body as Said, Decoder, EXAMPLE_CHARS, Event, GROUP_CHARS, Gist, RpcError, cut, group_of, read_reply};
 use crate::time::{Clock, Moment};
 use crate::workload::Failure;
-
-/// The session that a request belongs to, and that an answer to `initialize` opens.
-pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
-const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
 /// How much of an answer that is no JSON-RPC is read.
 const MOST_OF_OTHER: usize = 64 * 1024;
@@ -28,13 +20,6 @@ const MOST_OF_OTHER: usize = 64 * 1024;
 const WAIT_FOR_WORDS: Duration = Duration::from_millis(200);
 /// How many requests a server may make before it answers ours.
 const MOST_REQUESTS: u32 = 100;
-
-/// The head that all requests to a target share.
-#[derive(Clone, Debug)]
-pub(super) struct Head {
-    uri: Uri,
-    headers: HeaderMap,
-}
 
 /// What came back.
 #[derive(Debug)]
@@ -69,85 +54,9 @@ pub(super) enum After {
     /// The answer was read to its end.
     Reuse,
     /// The message is complete, and the end of the stream is yet to come.
-    Drain(Incoming),
+    Drain(Body),
     /// There is too much left of it.
     Close,
-}
-
-impl Head {
-    /// The head of requests to `target`, after `negotiated`.
-    pub(super) fn new(target: &Target, negotiated: &Negotiated) -> Self {
-        let mut headers = HeaderMap::new();
-        let mut put = |name, value: &str| {
-            // What does not fit into a header cannot have come in one, or been parsed out of a URL.
-            let value = HeaderValue::from_str(value).ok();
-            value.and_then(|value| headers.insert(name, value))
-        };
-        put(HOST, target.authority());
-        put(USER_AGENT, concat!("mcpace/", env!("CARGO_PKG_VERSION")));
-        put(ACCEPT, "application/json, text/event-stream");
-        put(CONTENT_TYPE, "application/json");
-        if let Some(version) = negotiated.version_header() {
-            put(PROTOCOL_VERSION, version);
-        }
-        if let Some(session) = &negotiated.session {
-            put(SESSION, session);
-        }
-        let path = target.uri().path_and_query().cloned();
-        Self { uri: path.map_or_else(Uri::default, Uri::from), headers }
-    }
-
-    /// The same head in the session `id`; `None` where that cannot stand in a header.
-    pub(super) fn in_session(&self, id: &str) -> Option<Self> {
-        let mut head = self.clone();
-        head.headers.insert(SESSION, HeaderValue::from_str(id).ok()?);
-        Some(head)
-    }
-
-    /// Whether its requests name a session.
-    pub(super) fn is_in_session(&self) -> bool {
-        self.headers.contains_key(SESSION)
-    }
-
-    /// The head of requests of this method, by which revision 2026-07-28 wants every one to be known; `name` is that of
-    /// the tool, prompt or resource it is about.
-    pub(super) fn naming(&self, method: &str, name: Option<&str>) -> Self {
-        let mut head = self.clone();
-        head.headers.insert(METHOD, header_value(method));
-        if let Some(name) = name {
-            head.headers.insert(NAME, header_value(name));
-        }
-        head
-    }
-
-    /// The same head with more headers.
-    pub(super) fn with<'a>(mut self, headers: impl Iterator<Item = (&'a HeaderName, HeaderValue)>) -> Self {
-        for (name, value) in headers {
-            self.headers.insert(name, value);
-        }
-        self
-    }
-
-    /// A request that posts a message.
-    pub(super) fn post(&self, body: Bytes) -> Request<Full<Bytes>> {
-        self.request(Method::POST, Full::new(body))
-    }
-
-    /// A request without a body that takes `accept` for an answer.
-    pub(super) fn bare(&self, method: Method, accept: &'static str) -> Request<Full<Bytes>> {
-        let mut request = self.request(method, Full::default());
-        request.headers_mut().remove(CONTENT_TYPE);
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(accept));
-        request
-    }
-
-    fn request(&self, method: Method, body: Full<Bytes>) -> Request<Full<Bytes>> {
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        request.uri_mut().clone_from(&self.uri);
-        request.headers_mut().clone_from(&self.headers);
-        request
-    }
 }
 
 /// What becomes known while an answer is read, and remains known where the reading is broken off.
@@ -182,7 +91,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(head: &Parts) -> Self {
+    fn of(head: &Response) -> Self {
         let encoding = head.headers.get(CONTENT_ENCODING).map(|value| String::from_utf8_lossy(value.as_bytes()));
         if let Some(encoding) = encoding.filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
             return Self::Encoded(encoding.into_owned());
@@ -209,12 +118,12 @@ pub(super) fn media_type(headers: &HeaderMap) -> &str {
 /// there also for whoever loses patience meanwhile.
 pub(super) async fn exchange<C: Clock + 'static>(
     connection: &mut Connection<C>,
-    request: Request<Full<Bytes>>,
+    request: Request,
     id: u64,
     most: usize,
     listener: &mut Listener<'_>,
-) -> Result<Answer, hyper::Error> {
-    let (head, mut body) = connection.send(request).await?.into_parts();
+) -> Result<Answer, Broken> {
+    let (head, mut body) = connection.send(request).await?;
     let (content, done, after) = match Kind::of(&head) {
         Kind::Json => {
             let (bytes, after) = read_body(connection, &mut body, most, &mut listener.has_begun).await?;
@@ -262,10 +171,10 @@ pub(super) async fn exchange<C: Clock + 'static>(
 /// Reads a body to its end, without a copy where it comes in one piece; or, where it is larger than `most`, only that far.
 async fn read_body<C: Clock + 'static>(
     connection: &mut Connection<C>,
-    body: &mut Incoming,
+    body: &mut Body,
     most: usize,
     has_begun: &mut bool,
-) -> Result<(Bytes, After), hyper::Error> {
+) -> Result<(Bytes, After), Broken> {
     let mut whole = BytesMut::new();
     let turns = connection.turns();
     let mut turn = turns.begin();
@@ -276,7 +185,7 @@ async fn read_body<C: Clock + 'static>(
             whole.extend_from_slice(&chunk[..most - whole.len()]);
             return Ok((connection.clean(whole.freeze()), After::Close));
         }
-        if whole.is_empty() && body.is_end_stream() {
+        if whole.is_empty() && connection.is_at_end(body) {
             return Ok((connection.clean(chunk), After::Reuse));
         }
         whole.extend_from_slice(&chunk);
@@ -290,11 +199,11 @@ async fn read_body<C: Clock + 'static>(
 /// Reads events up to the answer; what the server asks or tells meanwhile is the listener's.
 pub(super) async fn read_events<C: Clock + 'static>(
     connection: &mut Connection<C>,
-    mut body: Incoming,
+    mut body: Body,
     id: u64,
     most: usize,
     listener: &mut Listener<'_>,
-) -> Result<(Content, Moment, After), hyper::Error> {
+) -> Result<(Content, Moment, After), Broken> {
     let mut decoder = Decoder::new(most);
     let mut allowance = most.saturating_mul(2);
     let turns = connection.turns();
@@ -361,8 +270,8 @@ impl Listener<'_> {
 fn answer_to(message: &Bytes, id: u64) -> Option<Content> {
     Some(match read_reply(message, id) {
         Ok(None) => return None,
-        Ok(Some(Body::Result(result, gist))) => Content::Result(message.slice_ref(result.as_bytes()), gist),
-        Ok(Some(Body::Error(error))) => Content::Error(error.code, rpc_failure(&error)),
+        Ok(Some(Said::Result(result, gist))) => Content::Result(message.slice_ref(result.as_bytes()), gist),
+        Ok(Some(Said::Error(error))) => Content::Error(error.code, rpc_failure(&error)),
         Err(malformed) => Content::Invalid(Failure { group: malformed.to_string(), example: snippet(message) }),
     })
 }

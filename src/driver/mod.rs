@@ -13,8 +13,10 @@ mod credentials;
 mod ending;
 mod errands;
 mod exchange;
+mod framing;
 #[cfg(test)]
 mod hostile_contract;
+mod http1;
 mod mcp;
 #[cfg(test)]
 mod modern_contract;
@@ -26,7 +28,9 @@ mod preflight;
 #[cfg(test)]
 mod preflight_contract;
 mod prepared;
+mod request;
 mod resolve;
+mod response;
 mod resume;
 #[cfg(test)]
 mod scripted;

@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,7 +23,7 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::connection::{Connection, End, drive};
+use super::connection::{Body, Connection};
 use super::credentials::Credentials;
 use super::ending::{Ending, failed};
 use super::pool::{LARGEST_REST, LONGEST_REST};
@@ -55,7 +55,8 @@ pub(super) struct Link<C: Clock> {
     pub(super) tap: Rc<Tap<C>>,
     scheme: Scheme,
     sender: http2::SendRequest<Full<Bytes>>,
-    machine: RefCell<(Machine<C>, End)>,
+    /// The protocol's machine, and whether it has stopped.
+    machine: RefCell<(Machine<C>, bool)>,
     /// How many calls are on it.
     taken: Cell<usize>,
     /// When it was used last.
@@ -84,18 +85,18 @@ impl<C: Clock + 'static> Link<C> {
     ) -> Result<Rc<Self>, hyper::Error> {
         let (sender, machine) = http2::Builder::new(Beside).handshake(wire).await?;
         let used = Cell::new(tap.shared.clock.now());
-        let machine = RefCell::new((machine, End::default()));
+        let machine = RefCell::new((machine, false));
         Ok(Rc::new(Self { id, tap, scheme, sender, machine, taken: Cell::new(0), used }))
     }
 
     /// Hands over what there is, and learns whether the server wants no more.
     fn drive(&self, cx: &mut Context<'_>) {
-        let (machine, end) = &mut *self.machine.borrow_mut();
-        drive(machine, end, cx);
+        let (machine, is_over) = &mut *self.machine.borrow_mut();
+        *is_over = *is_over || Pin::new(machine).poll(cx).is_ready();
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.machine.borrow().1.is_over || self.sender.is_closed()
+        self.machine.borrow().1 || self.sender.is_closed()
     }
 
     fn many(&self) -> Option<&Many> {
@@ -250,7 +251,7 @@ impl<C: Clock + 'static> Link<C> {
 }
 
 /// Reads the rest of an answer, if it comes soon: to give the stream up would tell the server that the call was cancelled.
-pub(super) fn drain<C: Clock + 'static>(mut connection: Box<Connection<C>>, mut body: Incoming) {
+pub(super) fn drain<C: Clock + 'static>(mut connection: Box<Connection<C>>, mut body: Body) {
     let rest = async move {
         let mut left = LARGEST_REST;
         while let Some(Ok(chunk)) = connection.chunk(&mut body).await

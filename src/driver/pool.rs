@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use hyper::body::Incoming;
-
-use super::connection::Connection;
+use super::connection::{Body, Connection};
 use crate::time::{Clock, Moment};
 use crate::workload::ConnectionId;
 
@@ -29,7 +27,7 @@ pub(super) struct Pool<C: Clock> {
 
 struct Draining<C: Clock> {
     connection: Box<Connection<C>>,
-    body: Incoming,
+    body: Body,
     since: Moment,
     bytes: usize,
 }
@@ -89,7 +87,7 @@ impl<C: Clock + 'static> Pool<C> {
     pub(super) fn put(
         &mut self,
         mut connection: Box<Connection<C>>,
-        body: Option<Incoming>,
+        body: Option<Body>,
         now: Moment,
         cx: &mut Context<'_>,
     ) {

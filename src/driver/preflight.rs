@@ -8,7 +8,8 @@ use serde_json::Map;
 use tokio::time::timeout;
 
 use super::ending::http_failure;
-use super::exchange::{Answer, Content, Head, SESSION, media_type};
+use super::exchange::{Answer, Content, media_type};
+use super::request::{Head, SESSION};
 use super::talk::{Heard, Manner, Talk};
 use super::tls::Connector;
 use crate::mcp::headers::HeaderPlan;
@@ -317,11 +318,11 @@ impl Preflight<'_> {
         let head = self.head(None, "");
         let look = async {
             let mut connection = self.talk.connect().await.ok()?;
-            let response = connection.send(head.bare(Method::GET, "text/event-stream")).await.ok()?;
-            if !media_type(response.headers()).eq_ignore_ascii_case("text/event-stream") {
+            let request = head.bare(Method::GET, "text/event-stream");
+            let (response, mut body) = connection.send(request).await.ok()?;
+            if !media_type(&response.headers).eq_ignore_ascii_case("text/event-stream") {
                 return None;
             }
-            let mut body = response.into_body();
             let mut decoder = Decoder::new(4096);
             loop {
                 decoder.push(connection.chunk(&mut body).await?.ok()?);

@@ -1,11 +1,8 @@
 //! What the calls of one operation have in common on the wire, made once: all but the id and the arguments.
 
-use bytes::Bytes;
-use http::Request;
 use http::header::{HeaderName, HeaderValue};
-use http_body_util::Full;
 
-use super::exchange::Head;
+use super::request::{Head, Request};
 use crate::mcp::headers::HeaderPlan;
 use crate::mcp::{CallTemplate, Negotiated, Revision};
 use crate::workload::Call;
@@ -37,18 +34,18 @@ impl Prepared {
     }
 
     /// The request of one call, with `head` where the operation needs none of its own.
-    pub(super) fn request(&self, head: &Head, call: &Call) -> Request<Full<Bytes>> {
+    pub(super) fn request(&self, head: &Head, call: &Call) -> Request {
         let body = self.template.body(call.id, &call.arguments);
         let mut request = self.head.as_ref().unwrap_or(head).post(body);
         if !self.plan.is_empty() {
             for (name, value) in self.plan.headers(&call.arguments) {
-                request.headers_mut().insert(name, value);
+                request.put(name.clone(), value);
             }
         }
         if let Some(trace) = call.trace
             && let Ok(value) = HeaderValue::from_bytes(&trace.header())
         {
-            request.headers_mut().insert(TRACEPARENT, value);
+            request.put(TRACEPARENT, value);
         }
         request
     }

@@ -9,7 +9,8 @@ use tokio::time::timeout;
 
 use super::ending::{broken, is_session_lost};
 use super::errands::Errands;
-use super::exchange::{After, Answer, Content, Head, Listener, exchange};
+use super::exchange::{After, Answer, Content, Listener, exchange};
+use super::request::Head;
 use crate::measure::SideKind;
 use crate::outcome::Outcome;
 use crate::time::Clock;
@@ -39,7 +40,7 @@ impl<C: Clock + 'static> Errands<C> {
             let _ = timeout(wait, pending::<()>()).await;
             let began = self.connections.now();
             let mut request = head.bare(Method::GET, "text/event-stream");
-            request.headers_mut().insert(LAST_EVENT_ID, HeaderValue::from_bytes(&place).ok()?);
+            request.put(LAST_EVENT_ID, HeaderValue::from_bytes(&place).ok()?);
             let mut connection = match self.connections.get(None).await {
                 Ok(connection) => connection,
                 Err((outcome, ..)) => {

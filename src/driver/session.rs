@@ -1,6 +1,6 @@
 //! One session at a server, as requests name it.
 
-use super::exchange::Head;
+use super::request::Head;
 
 /// A session, or the agreement that there is none.
 #[derive(Debug)]

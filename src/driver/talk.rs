@@ -5,15 +5,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderName, Method};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::ending::broken;
-use super::exchange::{Answer, Content, Head, Listener, exchange, media_type, read_events};
+use super::exchange::{Answer, Content, Listener, exchange, media_type, read_events};
+use super::http1::Broken;
 use super::preflight::PreflightError;
+use super::request::{Head, Request};
 use super::tls::Connector;
 use super::wire::{NOT_HTTP2, Shared};
 use crate::mcp::{Body, Said, answer, read_asked, read_reply, refuse};
@@ -24,7 +26,7 @@ use crate::time::{Clock, Moment};
 pub type Answers = dyn Fn(&str, &Value) -> Option<Value>;
 
 const EVENTS: &str = "text/event-stream";
-const LAST_EVENT_ID: &str = "last-event-id";
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The most bytes of an answer that are read.
 const MOST_BYTES: usize = 8 << 20;
 /// The most requests of a server's that wait to be answered.
@@ -194,12 +196,12 @@ impl Talk {
             let own = |message: &Bytes| asking.take(message);
             let mut listener = Listener { own: Some(&own), ..Listener::default() };
             let Ok(mut connection) = self.connect().await else { return };
-            let Ok(answer) = connection.send(stream(head, place.as_ref())).await else { return };
-            if !answer.status().is_success() || !media_type(answer.headers()).eq_ignore_ascii_case(EVENTS) {
+            let Ok((answer, body)) = connection.send(stream(head, place.as_ref())).await else { return };
+            if !answer.status.is_success() || !media_type(&answer.headers).eq_ignore_ascii_case(EVENTS) {
                 return;
             }
             open();
-            let events = read_events(&mut connection, answer.into_body(), NOBODY, MOST_BYTES, &mut listener);
+            let events = read_events(&mut connection, body, NOBODY, MOST_BYTES, &mut listener);
             let (read, ()) = tokio::join!(asking.until(events), self.answer_all(head, asked));
             if read.is_err() && listener.place.is_none() {
                 return;
@@ -226,7 +228,7 @@ impl Talk {
         }
     }
 
-    async fn send(&self, request: http::Request<http_body_util::Full<Bytes>>) {
+    async fn send(&self, request: Request) {
         let _ = timeout(self.manner.patience, async {
             let mut connection = self.connect().await.ok()?;
             connection.send(request).await.ok()
@@ -253,10 +255,10 @@ impl Talk {
                 _ => PreflightError::Unreachable { url, why },
             }
         })?;
-        Connection::new(stream, &self.shared).await.map_err(|e| self.broken(&e, (None, None)))
+        Connection::new(stream, &self.shared).await.map_err(|e| self.broken(&e.into(), (None, None)))
     }
 
-    fn broken(&self, error: &hyper::Error, stamps: (Option<Moment>, Option<Moment>)) -> PreflightError {
+    fn broken(&self, error: &Broken, stamps: (Option<Moment>, Option<Moment>)) -> PreflightError {
         let (outcome, _, failure) = broken(error, false, stamps);
         let group = failure.map(|failure| failure.group).unwrap_or_default();
         if outcome == Outcome::InvalidReply {
@@ -287,11 +289,11 @@ impl Talk {
 }
 
 /// The request for the stream on which a server speaks of its own accord, or goes on after `place`.
-fn stream(head: &Head, place: Option<&Bytes>) -> http::Request<http_body_util::Full<Bytes>> {
+fn stream(head: &Head, place: Option<&Bytes>) -> Request {
     let mut request = head.bare(Method::GET, EVENTS);
     let place = place.and_then(|place| http::HeaderValue::from_bytes(place).ok());
     if let Some(place) = place {
-        request.headers_mut().insert(LAST_EVENT_ID, place);
+        request.put(LAST_EVENT_ID, place);
     }
     request
 }

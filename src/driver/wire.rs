@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
+use super::http1::Scratch;
 use super::naps::Naps;
 use super::stamped::Received;
 use super::turn::{PART, Turns};
@@ -30,6 +31,7 @@ pub(super) struct Shared<C> {
     received: Cell<u64>,
     open: Cell<usize>,
     pub(super) naps: Naps,
+    pub(super) scratch: Scratch,
     /// How many there have been.
     opened: Cell<u64>,
     pub(super) turns: Rc<Turns>,
@@ -76,6 +78,7 @@ impl<C: Clock> Shared<C> {
             received: Cell::new(0),
             open: Cell::new(0),
             naps: Naps::default(),
+            scratch: Scratch::default(),
             opened: Cell::new(0),
             turns: Rc::default(),
             news: Rc::default(),

@@ -1,0 +1,192 @@
+//! The head of an answer in HTTP/1: its status, the headers that somebody looks at, and how its body ends (RFC 9112, section 6.3).
+
+use std::mem::MaybeUninit;
+
+use http::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+    TRANSFER_ENCODING,
+};
+use http::{HeaderMap, StatusCode};
+
+use super::framing::{Chunks, Framing, Garbled};
+use super::request::SESSION;
+
+/// The most headers of an answer.
+const MOST_HEADERS: usize = 100;
+/// What is said of a head that has too much of something.
+pub(super) const TOO_LARGE: Garbled = Garbled("message head is too large");
+/// Headers of an answer that somebody looks at.
+static OF_INTEREST: [HeaderName; 5] = [CONTENT_TYPE, CONTENT_ENCODING, RETRY_AFTER, LOCATION, SESSION];
+
+/// The head of an answer.
+#[derive(Debug)]
+pub(super) struct ResponseHead {
+    pub(super) status: StatusCode,
+    /// Those of interest.
+    pub(super) headers: HeaderMap,
+    /// How the body ends.
+    pub(super) framing: Framing,
+    /// Whether the connection is done for then.
+    pub(super) closes: bool,
+    /// How long it is.
+    pub(super) length: usize,
+}
+
+/// Reads the head at the beginning of `bytes`; `None` where that is not yet complete.
+///
+/// # Errors
+/// It is none.
+pub(super) fn read_head(bytes: &[u8]) -> Result<Option<ResponseHead>, Garbled> {
+    let mut room = [const { MaybeUninit::uninit() }; MOST_HEADERS];
+    let mut response = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let status = config.parse_response_with_uninit_headers(&mut response, bytes, &mut room).map_err(garbled)?;
+    let httparse::Status::Complete(length) = status else { return Ok(None) };
+    let status = StatusCode::from_u16(response.code.unwrap_or_default()).map_err(|_| BAD_STATUS)?;
+    let mut said = Said { is_1_0: response.version == Some(0), ..Said::default() };
+    let mut headers = HeaderMap::new();
+    for header in &*response.headers {
+        said.hear(header.name, header.value)?;
+        let name = OF_INTEREST.iter().find(|name| name.as_str().eq_ignore_ascii_case(header.name));
+        if let Some(name) = name.filter(|name| !headers.contains_key(*name)) {
+            let value = HeaderValue::from_bytes(header.value).map_err(|_| Garbled("invalid HTTP header parsed"))?;
+            headers.insert(name.clone(), value);
+        }
+    }
+    let framing = said.framing(status);
+    let closes = said.closes() || matches!(framing, Framing::ToTheEnd) || status == StatusCode::SWITCHING_PROTOCOLS;
+    Ok(Some(ResponseHead { status, headers, framing, closes, length }))
+}
+
+const BAD_STATUS: Garbled = Garbled("invalid HTTP status-code parsed");
+
+fn garbled(error: httparse::Error) -> Garbled {
+    match error {
+        httparse::Error::Version => Garbled("invalid HTTP version parsed"),
+        httparse::Error::Status => BAD_STATUS,
+        httparse::Error::TooManyHeaders => TOO_LARGE,
+        _ => Garbled("invalid HTTP header parsed"),
+    }
+}
+
+/// What a head says of its body and its connection.
+#[derive(Default)]
+struct Said {
+    is_1_0: bool,
+    length: Option<u64>,
+    /// Whether the body is coded for transfer, and with chunks last.
+    is_coded: Option<bool>,
+    is_close: bool,
+    is_keep_alive: bool,
+}
+
+impl Said {
+    fn hear(&mut self, name: &str, value: &[u8]) -> Result<(), Garbled> {
+        let is = |known: HeaderName| known.as_str().eq_ignore_ascii_case(name);
+        let words = || value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        if is(CONTENT_LENGTH) {
+            let length = digits(value.trim_ascii()).ok_or(BAD_LENGTH)?;
+            if self.length.replace(length).is_some_and(|other| other != length) {
+                return Err(BAD_LENGTH);
+            }
+        } else if is(TRANSFER_ENCODING) {
+            self.is_coded = words().next_back().map(|last| last.eq_ignore_ascii_case(b"chunked"));
+        } else if is(CONNECTION) {
+            self.is_close |= words().any(|word| word.eq_ignore_ascii_case(b"close"));
+            self.is_keep_alive |= words().any(|word| word.eq_ignore_ascii_case(b"keep-alive"));
+        }
+        Ok(())
+    }
+
+    fn framing(&self, status: StatusCode) -> Framing {
+        let has_none = status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        match (self.is_coded, self.length) {
+            _ if has_none => Framing::Length(0),
+            (Some(true), _) => Framing::Chunked(Chunks::default()),
+            (None, Some(length)) => Framing::Length(length),
+            _ => Framing::ToTheEnd,
+        }
+    }
+
+    fn closes(&self) -> bool {
+        // Both a length and chunks: somebody in between may have read it otherwise.
+        let is_doubtful = self.is_coded.is_some() && (self.is_1_0 || self.length.is_some());
+        self.is_close || is_doubtful || (self.is_1_0 && !self.is_keep_alive)
+    }
+}
+
+const BAD_LENGTH: Garbled = Garbled("invalid content-length parsed");
+
+/// A number of bytes; none that nobody could ever send.
+fn digits(text: &[u8]) -> Option<u64> {
+    let is_number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let number = is_number.then(|| std::str::from_utf8(text).ok()?.parse().ok()).flatten();
+    number.filter(|number| *number < u64::MAX - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(head: &str) -> ResponseHead {
+        read_head(head.as_bytes()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn how_a_body_ends_and_whether_the_connection_does_is_as_the_standard_says() {
+        let chunked = || Framing::Chunked(Chunks::default());
+        for (head, framing, closes) in [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n", Framing::Length(7), false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 7\r\ncontent-length: 7\r\n\r\n", Framing::Length(7), false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n", chunked(), false),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n", chunked(), false),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n", chunked(), true),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n", Framing::ToTheEnd, true),
+            ("HTTP/1.1 200 OK\r\n\r\n", Framing::ToTheEnd, true),
+            ("HTTP/1.1 204 No\r\ncontent-length: 7\r\n\r\n", Framing::Length(0), false),
+            ("HTTP/1.1 304 No\r\n\r\n", Framing::Length(0), false),
+            ("HTTP/1.1 101 Up\r\n\r\n", Framing::Length(0), true),
+            ("HTTP/1.1 200 OK\r\nconnection: x, Close\r\ncontent-length: 1\r\n\r\n", Framing::Length(1), true),
+            ("HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\n", Framing::Length(1), true),
+            ("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 1\r\n\r\n", Framing::Length(1), false),
+        ] {
+            let read = read(head);
+            assert_eq!((read.framing, read.closes, read.length), (framing, closes, head.len()), "{head}");
+        }
+    }
+
+    #[test]
+    fn only_headers_of_interest_are_kept_and_the_first_of_each() {
+        let head =
+            "HTTP/1.1 503 Busy\r\nServer: x\r\nRetry-After: 7\r\nretry-after: 8\r\nContent-Type: a/b\r\n\r\nbody";
+        let read = read(head);
+        assert_eq!((read.status.as_u16(), read.length), (503, head.len() - 4));
+        assert_eq!(read.headers.len(), 2);
+        assert_eq!(
+            (&read.headers["retry-after"], &read.headers["content-type"]),
+            (&"7".parse().unwrap(), &"a/b".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn what_is_cut_short_is_waited_for_and_what_is_none_is_said_to_be() {
+        let whole = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n";
+        for end in 0..whole.len() {
+            assert!(read_head(&whole.as_bytes()[..end]).unwrap().is_none(), "{end}");
+        }
+        for (length, why) in
+            [("-1", BAD_LENGTH), ("", BAD_LENGTH), ("1, 2", BAD_LENGTH), ("18446744073709551615", BAD_LENGTH)]
+        {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+            assert_eq!(read_head(head.as_bytes()).unwrap_err(), why, "{length}");
+        }
+        let two = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n";
+        assert_eq!(read_head(two).unwrap_err(), BAD_LENGTH);
+        assert_eq!(
+            read_head(b"HTTP/1.1 200 OK\r\n bad: 1\r\n\r\n").unwrap_err(),
+            Garbled("invalid HTTP header parsed")
+        );
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(MOST_HEADERS + 1));
+        assert_eq!(read_head(many.as_bytes()).unwrap_err(), TOO_LARGE);
+    }
+}
