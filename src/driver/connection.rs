@@ -22,10 +22,6 @@ use crate::time::{Clock, Moment};
 use crate::workload::ConnectionId;
 
 /// What a call's bytes go through.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is the usual one, and all are boxed with their connection"
-)]
 enum Line<C: Clock> {
     /// A connection of the call's own.
     Own(Own<C>),

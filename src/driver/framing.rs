@@ -191,8 +191,11 @@ mod tests {
 
     use super::*;
 
+    /// Content, and what comes behind it.
+    type Parted = (Vec<u8>, Vec<u8>);
+
     /// The content of a body that comes in these pieces, and what is left behind it; `None` where there is no end.
-    fn read(framing: &mut Framing, pieces: &[&[u8]]) -> Result<Option<(Vec<u8>, Vec<u8>)>, Garbled> {
+    fn read(framing: &mut Framing, pieces: &[&[u8]]) -> Result<Option<Parted>, Garbled> {
         let (mut content, mut bytes) = (Vec::new(), BytesMut::new());
         for (place, piece) in pieces.iter().enumerate() {
             bytes.extend_from_slice(piece);
@@ -231,7 +234,9 @@ mod tests {
                 body.extend_from_slice(&[&chunk[..], b"\r\n"].concat());
             }
             body.extend_from_slice(format!("0{beside}\r\n").as_bytes());
-            trailers.iter().for_each(|line| body.extend_from_slice(format!("{line}\r\n").as_bytes()));
+            for line in trailers {
+                body.extend_from_slice(format!("{line}\r\n").as_bytes());
+            }
             body.extend_from_slice(b"\r\n");
             let length = whole.len() as u64;
             let bodies = [(Framing::Chunked(Chunks::default()), body), (Framing::Length(length), whole.clone())];

@@ -1,5 +1,7 @@
 //! The reader held against `serde_json`, which builds what this one only finds.
 
+use std::fmt::Write;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
@@ -54,7 +56,7 @@ fn loose(json: &str, blanks: &[usize]) -> String {
         let was_escaped = is_escaped;
         is_escaped = in_text && letter == '\\' && !was_escaped;
         if in_text && letter.is_ascii_lowercase() && !was_escaped && chance == 0 {
-            loose.push_str(&format!("\\u{:04x}", u32::from(letter)));
+            write!(loose, "\\u{:04x}", u32::from(letter)).unwrap();
             continue;
         }
         if letter == '"' && !was_escaped {
@@ -83,7 +85,8 @@ proptest! {
     fn a_token_leads_where_a_json_pointer_does(value in any_json(), tokens in vec("[a-c]{0,2}|[01]|01|[+]1", 0..3)) {
         let written = value.to_string();
         let found = tokens.iter().try_fold(Json::read(&written).unwrap(), |json, token| json.at(token));
-        let pointer = tokens.iter().map(|token| format!("/{token}")).collect::<String>();
+        let pointer: Vec<String> = tokens.iter().map(|token| format!("/{token}")).collect();
+        let pointer = pointer.concat();
         prop_assert_eq!(found.and_then(Json::value), value.pointer(&pointer).cloned(), "{} {}", pointer, written);
     }
 

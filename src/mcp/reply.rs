@@ -182,7 +182,7 @@ fn words_of(result: Json<'_>) -> String {
 pub fn read_reply(message: &[u8], id: u64) -> Result<Option<Body<'_>>, Malformed> {
     let text = std::str::from_utf8(message).map_err(|_| Malformed::NotUtf8)?;
     let envelope = Cursor::whole(text, Envelope::read)?;
-    if !envelope.jsonrpc.is_some_and(|version| version.text().as_deref() == Some("2.0")) {
+    if envelope.jsonrpc.is_none_or(|version| version.text().as_deref() != Some("2.0")) {
         return Err(Malformed::NotRpc("no \"jsonrpc\": \"2.0\""));
     }
     if envelope.method.is_some() {

@@ -135,13 +135,12 @@ fn write_uuid(bytes: [u8; 16], out: &mut String) {
 fn write_hex(prefix: &str, digits: usize, random: &mut impl Rng, out: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     out.push_str(prefix);
-    let mut bits = 0;
-    for place in 0..digits {
-        if place % 16 == 0 {
-            bits = random.next_u64();
-        }
-        out.push(char::from(DIGITS[(bits & 15) as usize]));
-        bits >>= 4;
+    for start in (0..digits).step_by(16) {
+        let bits = random.next_u64();
+        // From the lowest four bits up.
+        let sixteen: [u8; 16] = std::array::from_fn(|place| DIGITS[(bits >> (4 * place) & 15) as usize]);
+        let wanted = &sixteen[..(digits - start).min(16)];
+        out.push_str(std::str::from_utf8(wanted).unwrap_or_default());
     }
     out.push('"');
 }
@@ -155,6 +154,11 @@ fn write_count(count: u64, prefix: Option<&str>, out: &mut String) {
 }
 
 fn write_string(text: &str, out: &mut String) {
+    if text.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\')) {
+        out.push('"');
+        out.push_str(text);
+        return out.push('"');
+    }
     let written = write!(out, "{}", serde_json::Value::from(text));
     debug_assert!(written.is_ok(), "writing to a String cannot fail");
 }

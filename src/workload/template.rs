@@ -14,8 +14,10 @@ use super::sent::{Sent, Span, Walked, walk};
 #[derive(Clone, Debug)]
 pub(super) struct Template {
     pieces: Vec<Piece>,
-    /// How long the last rendering was expected to be: the size of the next buffer.
+    /// How long a rendering is expected to be: the size of its buffer.
     size: usize,
+    /// How many places are noted.
+    notes: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -100,14 +102,15 @@ impl Template {
         }
         compiler.flush();
         let size = compiler.pieces.iter().map(|p| if let Piece::Literal(text) = p { text.len() } else { 40 }).sum();
-        let Compiler { pieces, captured, is_open, .. } = compiler;
-        Ok(Ready { template: Self { pieces, size }, captured, noted: sent, is_open })
+        let Compiler { pieces, captured, is_open, noted, .. } = compiler;
+        let notes = noted.len();
+        Ok(Ready { template: Self { pieces, size, notes }, captured, noted: sent, is_open })
     }
 
     /// The arguments of one call, and where the noted values stand in them.
     pub(super) fn render(&self, source: &mut Source<'_>) -> (String, Vec<Span>) {
         let mut out = String::with_capacity(self.size);
-        let mut spans = Vec::new();
+        let mut spans = Vec::with_capacity(self.notes);
         for piece in &self.pieces {
             match piece {
                 Piece::Literal(text) => out.push_str(text),

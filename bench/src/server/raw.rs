@@ -12,6 +12,8 @@ use nix::sys::time::TimeSpec;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 use rustix::io::Errno;
+use rustix::net::sockopt::set_tcp_nodelay;
+use rustix::net::{SocketFlags, accept_with};
 use rustix::time::Timespec;
 
 use super::http::{Asked, asked, request};
@@ -74,6 +76,7 @@ impl Raw {
     pub(crate) fn serve(mut self, listener: &TcpListener) -> io::Result<()> {
         // Connections inherit it.
         setsockopt(listener, sockopt::ReceiveTimestampns, &true)?;
+        set_tcp_nodelay(listener, true)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
         let mut connections: HashMap<u64, Connection> = HashMap::new();
@@ -89,13 +92,18 @@ impl Raw {
             for event in &events {
                 let key = event.data.u64();
                 if key == LISTENER {
-                    while let Ok((stream, _)) = listener.accept() {
-                        stream.set_nonblocking(true)?;
-                        stream.set_nodelay(true)?;
-                        epoll::add(&epoll, &stream, epoll::EventData::new_u64(next), epoll::EventFlags::IN)?;
-                        connections.insert(next, Connection { stream, unread: Vec::new() });
-                        next += 1;
+                    while let Ok(stream) = accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                        let mut connection = Connection { stream: stream.into(), unread: Vec::new() };
                         self.shared.connected();
+                        self.freeze();
+                        // Who connected in a freeze has sent his request too, and waits no longer than for those before him.
+                        let first = self.receive(next, &mut connection);
+                        if first.is_ok() || first.is_err_and(|why| why.kind() == io::ErrorKind::WouldBlock) {
+                            let key = epoll::EventData::new_u64(next);
+                            epoll::add(&epoll, &connection.stream, key, epoll::EventFlags::IN)?;
+                            connections.insert(next, connection);
+                        }
+                        next += 1;
                     }
                 } else if let Some(connection) = connections.get_mut(&key) {
                     self.freeze();
