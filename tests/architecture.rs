@@ -84,13 +84,15 @@ const RANDOMNESS: [&str; 8] =
     ["rand::random", "rand::rng", "thread_rng", "ThreadRng", "SysRng", "OsRng", "from_os_rng", "new_v4"];
 
 /// Crates that stay in one place, with an item of each that the place must really use.
-const HOMES: [(&str, &str, &str); 15] = [
+const HOMES: [(&str, &str, &str); 17] = [
     ("clap", "src/cli/", "clap::Parser"),
     ("clap_complete", "src/cli/", "clap_complete::generate"),
     ("prometheus", "src/export/", "prometheus::TextEncoder"),
     ("hdrhistogram", "src/measure/histogram", "hdrhistogram::Histogram"),
     ("governor", "src/arrival/process.rs", "governor::RateLimiter"),
     ("jsonschema", "src/workload/schema/conform.rs", "jsonschema::Validator"),
+    ("compact_str", "src/workload/same.rs", "compact_str::CompactString"),
+    ("httparse", "src/driver/response.rs", "httparse::Response"),
     ("nix", "src/driver/stamped.rs", "nix::sys::socket::recvmsg"),
     ("regex_syntax", "src/workload/schema/pattern.rs", "regex_syntax::ParserBuilder"),
     ("hyper_rustls", "src/driver/tls.rs", "hyper_rustls::HttpsConnectorBuilder"),
