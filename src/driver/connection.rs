@@ -150,7 +150,7 @@ impl<C: Clock + 'static> Connection<C> {
         let head = poll_fn(|cx| {
             if !is_sent {
                 is_sent = true;
-                own.http1.begin(&request, credentials, scratch, cx)?;
+                own.http1.begin(&request, credentials, scratch, cx);
             }
             own.http1.poll_head(scratch, cx)
         });

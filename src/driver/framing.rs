@@ -4,6 +4,8 @@ use bytes::{Buf, Bytes, BytesMut};
 
 /// What may come beside the content: extensions of all chunks, and trailers.
 const MOST_BESIDE: usize = 16 * 1024;
+/// The most digits and blanks of a chunk's size.
+const MOST_SIZE: usize = 64;
 /// The most trailers.
 const MOST_TRAILERS: usize = 100;
 
@@ -40,10 +42,14 @@ pub(super) struct Chunks {
     at: At,
     /// What is left of the present chunk, or the size of it so far.
     left: u64,
+    /// Digits and blanks of the present chunk's size.
+    size: usize,
     /// Bytes of extensions and trailers.
     beside: usize,
     trailers: usize,
 }
+
+const TOO_LONG: Garbled = Garbled("invalid chunk size: too large");
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum At {
@@ -130,15 +136,23 @@ impl Chunks {
     /// Passes over whatever is no content; says where it came to.
     fn pass(&mut self, bytes: &mut BytesMut) -> Result<At, Garbled> {
         let mut passed = 0;
+        let mut wrong = None;
         for byte in bytes.iter() {
             if matches!(self.at, At::Content | At::End) {
                 break;
             }
+            match self.step(*byte) {
+                Ok(at) => self.at = at,
+                // Stays what it is, and where it is.
+                Err(garbled) => {
+                    wrong = Some(garbled);
+                    break;
+                }
+            }
             passed += 1;
-            self.at = self.step(*byte)?;
         }
         bytes.advance(passed);
-        Ok(self.at)
+        wrong.map_or(Ok(self.at), Err)
     }
 
     fn step(&mut self, byte: u8) -> Result<At, Garbled> {
@@ -146,13 +160,14 @@ impl Chunks {
         match (self.at, byte) {
             (At::Size | At::Digits, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => self.digit(byte),
             (At::Size, _) => Err(Garbled("invalid chunk size: no digit")),
-            (At::Digits | At::Blanks, b' ' | b'\t') => Ok(At::Blanks),
+            (At::Digits | At::Blanks, b' ' | b'\t') => self.size(At::Blanks),
             (At::Digits | At::Blanks, b';') => Ok(At::Extension),
             (At::Digits | At::Blanks | At::Extension, b'\r') => Ok(At::SizeEnd),
             (At::Extension, b'\n') => Err(Garbled("invalid chunk extension")),
             (At::Extension, _) => self.beside(At::Extension),
             (At::Digits | At::Blanks, _) => Err(Garbled("invalid chunk size")),
             (At::SizeEnd, _) => {
+                self.size = 0;
                 let next = if self.left == 0 { At::Line } else { At::Content };
                 wants(b'\n', next, "invalid end of a chunk size")
             }
@@ -174,8 +189,14 @@ impl Chunks {
     fn digit(&mut self, byte: u8) -> Result<At, Garbled> {
         let digit = u64::from((byte as char).to_digit(16).unwrap_or_default());
         let size = self.left.checked_mul(16).and_then(|size| size.checked_add(digit));
-        self.left = size.ok_or(Garbled("invalid chunk size: too large"))?;
-        Ok(At::Digits)
+        self.left = size.ok_or(TOO_LONG)?;
+        self.size(At::Digits)
+    }
+
+    /// Counts a byte of a size.
+    fn size(&mut self, next: At) -> Result<At, Garbled> {
+        self.size += 1;
+        if self.size > MOST_SIZE { Err(TOO_LONG) } else { Ok(next) }
     }
 
     /// Counts a byte that is no content.
@@ -265,6 +286,8 @@ mod tests {
             ("\r\n", "invalid chunk size: no digit"),
             ("1x\r\n", "invalid chunk size"),
             ("fffffffffffffffff\r\n", "invalid chunk size: too large"),
+            (&"0".repeat(MOST_SIZE + 1), "invalid chunk size: too large"),
+            (&format!("1{}", " ".repeat(MOST_SIZE)), "invalid chunk size: too large"),
             ("1\n", "invalid chunk size"),
             ("1;a\n", "invalid chunk extension"),
             ("1\rx", "invalid end of a chunk size"),

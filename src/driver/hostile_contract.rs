@@ -145,6 +145,26 @@ fn lengths_that_lie_are_found_out() {
 }
 
 #[test]
+fn an_answer_to_a_request_that_was_not_read_is_heard() {
+    let refusal = "HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 4\r\n\r\nbig!";
+    let reply = run(async {
+        // The server reads the head, answers and goes away, while megabytes are on their way.
+        let server = Scripted::deaf(refusal.into()).await;
+        let mut large = call(ID);
+        large.arguments = format!("{{\"text\":\"{}\"}}", "x".repeat(BUFFERS));
+        driver_to(&server.target, &session(), limits()).0.call(&large).await
+    });
+    assert_eq!((reply.outcome, reply.failure.unwrap().group.as_str()), (Outcome::HttpError, "HTTP 413"));
+}
+
+#[test]
+fn what_is_wrong_behind_an_answer_does_not_take_it_back() {
+    let whole = in_chunk(&format!("data: {OK}\n\n"));
+    let head = String::from_utf8(events_head()).unwrap();
+    check(vec![(vec![send(format!("{head}{whole}zz\r\n"))], Outcome::Ok, "")]);
+}
+
+#[test]
 fn chunks_that_are_none_and_trailers_are_read_or_refused() {
     let length = OK.len();
     let whole = format!("{length:x}\r\n{OK}\r\n0\r\n");

@@ -4,10 +4,10 @@
 //! through buffers that all connections of a lane share, so that an idle connection holds none.
 
 use std::cell::RefCell;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::{fmt, io};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
@@ -25,10 +25,16 @@ const SHORT: usize = 1024;
 const KEPT: usize = 256 * 1024;
 
 /// Buffers that the connections of a lane share.
-#[derive(Debug)]
 pub(super) struct Scratch {
     written: RefCell<Vec<u8>>,
     read: RefCell<Box<[u8]>>,
+}
+
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What was written has secrets in it.
+        f.write_str("Scratch")
+    }
 }
 
 impl Default for Scratch {
@@ -60,6 +66,8 @@ pub(super) struct Http1<S> {
     /// What of the request could not be written at once.
     unsent: Bytes,
     is_flushed: bool,
+    /// Why it could not be sent. The answer may be there all the same: who refuses a large request need not read it.
+    unsendable: Option<io::Error>,
     /// What came and was not looked at yet.
     unread: BytesMut,
     state: State,
@@ -82,6 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
             stream,
             unsent: Bytes::new(),
             is_flushed: true,
+            unsendable: None,
             unread: BytesMut::new(),
             state: State::Idle,
             closes: false,
@@ -90,30 +99,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
     }
 
     /// Begins to send a request.
-    ///
-    /// # Errors
-    /// The connection fails.
     pub(super) fn begin(
         &mut self,
         request: &Request,
         credentials: Option<&Arc<Credentials>>,
         scratch: &Scratch,
         cx: &mut Context<'_>,
-    ) -> Result<(), Broken> {
+    ) {
         let mut out = scratch.written.borrow_mut();
-        out.clear();
-        request.write(credentials, &mut out);
+        let head = request.write(credentials, &mut out);
         self.state = State::Head(0);
         self.is_flushed = false;
-        let written = match Pin::new(&mut self.stream).poll_write(cx, &out) {
-            Poll::Ready(written) => written?,
-            Poll::Pending => 0,
-        };
-        if written < out.len() {
-            self.unsent = Bytes::copy_from_slice(&out[written..]);
+        match Pin::new(&mut self.stream).poll_write(cx, &out) {
+            Poll::Ready(Err(why)) => self.give_up_sending(why),
+            written => {
+                let written = if let Poll::Ready(Ok(written)) = written { written } else { 0 };
+                self.unsent = match written.checked_sub(head) {
+                    Some(of_body) => request.body().slice(of_body..),
+                    None => Bytes::copy_from_slice(&out[written..]),
+                };
+            }
         }
+        out.clear();
         out.shrink_to(KEPT);
-        Ok(())
+    }
+
+    /// The answer, if there is one, is the last.
+    fn give_up_sending(&mut self, why: io::Error) {
+        self.unsendable = Some(why);
+        self.unsent = Bytes::new();
+        self.is_flushed = true;
+        self.is_over = true;
     }
 
     /// Waits for the head of the answer.
@@ -133,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
                 }
                 self.closes = head.closes;
                 self.state = State::Body(head.framing);
-                self.finish_if_over()?;
+                self.finish_if_over();
                 return Poll::Ready(Ok((head.status, head.headers)));
             }
             if self.unread.len() >= PART {
@@ -167,8 +183,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
             let State::Body(framing) = &mut self.state else { return Poll::Ready(None) };
             match framing.take(&mut self.unread) {
                 Ok(Part::Content(content)) => {
-                    let over = self.finish_if_over();
-                    return Poll::Ready(Some(over.map(|()| content)));
+                    self.finish_if_over();
+                    return Poll::Ready(Some(Ok(content)));
                 }
                 Ok(Part::End) => {
                     self.finish();
@@ -206,17 +222,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         self.is_over
     }
 
-    fn finish_if_over(&mut self) -> Result<(), Broken> {
+    /// Looks whether that was all of the body. What is wrong behind it is told to whoever wants more of it.
+    fn finish_if_over(&mut self) {
         if let State::Body(framing) = &mut self.state
-            && framing.is_over(&mut self.unread)?
+            && framing.is_over(&mut self.unread) == Ok(true)
         {
             self.finish();
         }
-        Ok(())
     }
 
     fn finish(&mut self) {
         self.state = State::Idle;
+        if self.unread.is_empty() {
+            self.unread = BytesMut::new();
+        }
         self.is_over |= self.closes || !self.unsent.is_empty();
     }
 
@@ -240,12 +259,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
 
     /// Reads what there is; zero bytes are the end.
     fn poll_read(&mut self, scratch: &Scratch, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if !self.is_flushed {
-            self.send(cx)?;
+        if !self.is_flushed
+            && let Err(why) = self.send(cx)
+        {
+            self.give_up_sending(why);
         }
         let mut room = scratch.read.borrow_mut();
         let mut room = ReadBuf::new(&mut room);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut room))?;
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut room));
+        if (read.is_err() || room.filled().is_empty())
+            && let Some(why) = self.unsendable.take()
+        {
+            return Poll::Ready(Err(why));
+        }
+        read?;
         self.unread.extend_from_slice(room.filled());
         Poll::Ready(Ok(room.filled().len()))
     }

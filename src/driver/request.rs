@@ -174,8 +174,13 @@ impl Request {
         self.own.push((name, value));
     }
 
-    /// Writes it as HTTP/1.1 wants it, with credentials that go before all else.
-    pub(super) fn write(&self, credentials: Option<&Arc<Credentials>>, out: &mut Vec<u8>) {
+    /// What it says.
+    pub(super) const fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// Writes it as HTTP/1.1 wants it, with credentials that go before all else; says how long its head is.
+    pub(super) fn write(&self, credentials: Option<&Arc<Credentials>>, out: &mut Vec<u8>) -> usize {
         self.head.write(credentials, out);
         for (name, value) in &self.own {
             if !credentials.is_some_and(|credentials| credentials.have(name)) {
@@ -188,7 +193,9 @@ impl Request {
             let _ = write!(out, "{}\r\n", self.body.len());
         }
         out.extend_from_slice(b"\r\n");
+        let head = out.len();
         out.extend_from_slice(&self.body);
+        head
     }
 
     /// The same for HTTP/2, whose machine writes it by itself.

@@ -46,14 +46,14 @@ pub(super) fn read_head(bytes: &[u8]) -> Result<Option<ResponseHead>, Garbled> {
     let mut said = Said { is_1_0: response.version == Some(0), ..Said::default() };
     let mut headers = HeaderMap::new();
     for header in &*response.headers {
-        said.hear(header.name, header.value)?;
+        said.hear(header.name, header.value);
         let name = OF_INTEREST.iter().find(|name| name.as_str().eq_ignore_ascii_case(header.name));
         if let Some(name) = name.filter(|name| !headers.contains_key(*name)) {
             let value = HeaderValue::from_bytes(header.value).map_err(|_| Garbled("invalid HTTP header parsed"))?;
             headers.insert(name.clone(), value);
         }
     }
-    let framing = said.framing(status);
+    let framing = said.framing(status)?;
     let closes = said.closes() || matches!(framing, Framing::ToTheEnd) || status == StatusCode::SWITCHING_PROTOCOLS;
     Ok(Some(ResponseHead { status, headers, framing, closes, length }))
 }
@@ -73,7 +73,8 @@ fn garbled(error: httparse::Error) -> Garbled {
 #[derive(Default)]
 struct Said {
     is_1_0: bool,
-    length: Option<u64>,
+    /// How long the body is, or that what is said of that is none.
+    length: Option<Result<u64, Garbled>>,
     /// Whether the body is coded for transfer, and with chunks last.
     is_coded: Option<bool>,
     is_close: bool,
@@ -81,13 +82,14 @@ struct Said {
 }
 
 impl Said {
-    fn hear(&mut self, name: &str, value: &[u8]) -> Result<(), Garbled> {
+    fn hear(&mut self, name: &str, value: &[u8]) {
         let is = |known: HeaderName| known.as_str().eq_ignore_ascii_case(name);
         let words = || value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         if is(CONTENT_LENGTH) {
-            let length = digits(value.trim_ascii()).ok_or(BAD_LENGTH)?;
-            if self.length.replace(length).is_some_and(|other| other != length) {
-                return Err(BAD_LENGTH);
+            // Some say it more than once.
+            for length in words().map(|word| digits(word).ok_or(BAD_LENGTH)) {
+                let is_same = self.length.is_none_or(|other| other == length);
+                self.length = Some(if is_same { length } else { Err(BAD_LENGTH) });
             }
         } else if is(TRANSFER_ENCODING) {
             self.is_coded = words().next_back().map(|last| last.eq_ignore_ascii_case(b"chunked"));
@@ -95,23 +97,21 @@ impl Said {
             self.is_close |= words().any(|word| word.eq_ignore_ascii_case(b"close"));
             self.is_keep_alive |= words().any(|word| word.eq_ignore_ascii_case(b"keep-alive"));
         }
-        Ok(())
     }
 
-    fn framing(&self, status: StatusCode) -> Framing {
+    fn framing(&self, status: StatusCode) -> Result<Framing, Garbled> {
         let has_none = status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        match (self.is_coded, self.length) {
+        Ok(match (self.is_coded, self.length) {
             _ if has_none => Framing::Length(0),
             (Some(true), _) => Framing::Chunked(Chunks::default()),
-            (None, Some(length)) => Framing::Length(length),
+            (None, Some(length)) => Framing::Length(length?),
             _ => Framing::ToTheEnd,
-        }
+        })
     }
 
     fn closes(&self) -> bool {
-        // Both a length and chunks: somebody in between may have read it otherwise.
-        let is_doubtful = self.is_coded.is_some() && (self.is_1_0 || self.length.is_some());
-        self.is_close || is_doubtful || (self.is_1_0 && !self.is_keep_alive)
+        // That version knows no chunks: somebody in between may have read it otherwise.
+        self.is_close || (self.is_1_0 && (self.is_coded.is_some() || !self.is_keep_alive))
     }
 }
 
@@ -140,7 +140,11 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: 7\r\ncontent-length: 7\r\n\r\n", Framing::Length(7), false),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n", chunked(), false),
             ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n", chunked(), false),
-            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n", chunked(), true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 7, 7\r\n\r\n", Framing::Length(7), false),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n", chunked(), false),
+            ("HTTP/1.1 200 OK\r\ncontent-length: \r\ntransfer-encoding: chunked\r\n\r\n", chunked(), false),
+            ("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n", chunked(), true),
+            ("HTTP/1.1 103 Hints\r\ncontent-length: x\r\n\r\n", Framing::Length(0), false),
             ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n", Framing::ToTheEnd, true),
             ("HTTP/1.1 200 OK\r\n\r\n", Framing::ToTheEnd, true),
             ("HTTP/1.1 204 No\r\ncontent-length: 7\r\n\r\n", Framing::Length(0), false),

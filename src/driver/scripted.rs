@@ -88,6 +88,19 @@ impl Scripted {
         Self::start(move |_, _| steps.clone()).await
     }
 
+    /// A server that answers at the first bytes of a request, and closes the connection on the rest of it.
+    pub(super) async fn deaf(answer: Vec<u8>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = format!("http://{}/mcp", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                stream.read_exact(&mut [0; 100]).await.unwrap();
+                stream.write_all(&answer).await.unwrap();
+            }
+        });
+        Self { target, seen: Arc::default() }
+    }
+
     /// What was seen so far.
     pub(super) fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.seen.lock().unwrap()

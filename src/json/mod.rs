@@ -80,6 +80,19 @@ impl<'a> Json<'a> {
         self.0.starts_with('n')
     }
 
+    /// Whether somebody can hold it: a text that is Unicode, a number that is not too large; an array or an object in any case.
+    pub(crate) fn is_readable(self) -> bool {
+        /// A number of so many digits is not too large.
+        const SHORT: usize = 300;
+        match self.0.as_bytes() {
+            [b'"', ..] => !self.0.contains("\\u") || self.text().is_some(),
+            [b'-' | b'0'..=b'9', ..] => {
+                (self.0.len() < SHORT && !self.0.contains(['e', 'E'])) || self.number().is_some()
+            }
+            _ => true,
+        }
+    }
+
     /// True or false, where it is one of these.
     pub(crate) fn flag(self) -> Option<bool> {
         match self.0.as_bytes().first() {
@@ -134,7 +147,35 @@ impl<'a> Json<'a> {
 impl<'a> Name<'a> {
     /// Whether it is this one.
     pub(crate) fn is(self, name: &str) -> bool {
-        if self.is_escaped { self.text().is_some_and(|text| text == name) } else { self.written == name }
+        if self.is_escaped { self.means(name) } else { self.written == name }
+    }
+
+    /// The same where letters of it are escaped: letter by letter, up to the first other one.
+    fn means(self, name: &str) -> bool {
+        let mut rest = self.written.as_bytes();
+        for letter in name.chars() {
+            let (code, length) = match rest {
+                [b'\\', b'u', digits @ ..] => {
+                    let code = digits.first_chunk::<4>().and_then(|digits| std::str::from_utf8(digits).ok());
+                    let code = code.and_then(|code| u32::from_str_radix(code, 16).ok());
+                    // Of a letter that takes two of these there is only one half: rare enough to be read as a whole.
+                    match code {
+                        Some(0xd800..0xe000) => return self.text().is_some_and(|text| text == name),
+                        code => (code, 6),
+                    }
+                }
+                [b'\\', escaped, ..] => (unescaped(*escaped), 2),
+                _ => (
+                    rest.starts_with(letter.encode_utf8(&mut [0; 4]).as_bytes()).then_some(letter.into()),
+                    letter.len_utf8(),
+                ),
+            };
+            if code != Some(u32::from(letter)) {
+                return false;
+            }
+            rest = &rest[length..];
+        }
+        rest.is_empty()
     }
 
     /// Its letters; none where they are no Unicode.
@@ -144,6 +185,20 @@ impl<'a> Name<'a> {
         }
         serde_json::from_str(&format!("\"{}\"", self.written)).ok().map(Cow::Owned)
     }
+}
+
+/// What stands behind a backslash for another letter.
+fn unescaped(letter: u8) -> Option<u32> {
+    let meant = match letter {
+        b'b' => 0x8,
+        b't' => 0x9,
+        b'n' => 0xa,
+        b'f' => 0xc,
+        b'r' => 0xd,
+        b'"' | b'\\' | b'/' => letter,
+        _ => return None,
+    };
+    Some(meant.into())
 }
 
 impl Member {

@@ -169,6 +169,20 @@ fn nesting_is_bounded_and_what_is_too_deep_is_said_to_be() {
 }
 
 #[test]
+fn an_escaped_name_is_the_one_that_it_means_and_no_other() {
+    let written = [r"a\u0062c", r"\ud83d\ude00", r"\u00e9\n\t\b\f\r\/\\\u0022", r"\ud83dx", "é\\u0061"];
+    let names = ["abc", "😀", "é\n\t\u{8}\u{c}\r/\\\"", "ab", "abcd", "", "x", "éa", "e"];
+    for written in written {
+        let text = format!(r#"{{"{written}":1}}"#);
+        let json = Json::read(&text).unwrap();
+        let meant: Option<String> = serde_json::from_str(&format!("\"{written}\"")).ok();
+        for name in names {
+            assert_eq!(json.at(name).is_some(), meant.as_deref() == Some(name), "{written} {name}");
+        }
+    }
+}
+
+#[test]
 fn only_what_is_there_is_found() {
     let json = Json::read(r#"{"a":[1,{"b":"x"}],"\u0061":2,"half":"\ud800","\ud800":3}"#).unwrap();
     assert_eq!(json.at("a").map(Json::raw), Some("2"), "of two the last");

@@ -122,15 +122,19 @@ fn put<'a>(member: &mut Option<Json<'a>>, value: Json<'a>) -> Result<(), Malform
 impl Gist {
     /// Reads the result at the cursor, and gives it.
     fn read<'a>(&mut self, cursor: &mut Cursor<'a>) -> Result<Json<'a>, Malformed> {
-        let (mut is_error, mut kind) = (None, None);
+        let [mut is_error, mut kind, mut content, mut structured, mut meta] = [None; 5];
         let mut is_twice = false;
         let result = cursor.members(|name, cursor| {
             let value = cursor.value()?;
-            match name.text().as_deref() {
-                Some("isError") => is_twice |= is_error.replace(value).is_some(),
-                Some("resultType") => is_twice |= kind.replace(value).is_some(),
-                _ => {}
-            }
+            let member = match name.text().as_deref() {
+                Some("isError") => &mut is_error,
+                Some("resultType") => &mut kind,
+                Some("content") => &mut content,
+                Some("structuredContent") => &mut structured,
+                Some("_meta") => &mut meta,
+                _ => return Ok(()),
+            };
+            is_twice |= member.replace(value).is_some();
             Ok::<_, Malformed>(())
         })?;
         let is_there = |value: &Json<'_>| !value.is_null();
@@ -320,6 +324,10 @@ mod tests {
             (r#"{"isError":"true"}"#, wrong("a result with members of wrong types")),
             (r#"{"resultType":["complete"]}"#, wrong("a result with members of wrong types")),
             (r#"{"isError":true,"isError":false}"#, wrong("a result that has a member twice")),
+            (
+                r#"{"structuredContent":{"id":1},"structuredContent":{"id":2}}"#,
+                wrong("a result that has a member twice"),
+            ),
             ("[]", wrong("a result that is no object")),
             ("42", wrong("a result that is no object")),
         ] {

@@ -152,7 +152,7 @@ impl<'a> Document<'a> {
             let member = self.members.iter().rfind(|member| member.is(pointer.head(), &self.text));
             member.map(|member| member.value(&self.text))
         };
-        pointer.in_member(outermost?).filter(|value| !value.is_null())
+        pointer.in_member(outermost?).filter(|value| !value.is_null() && value.is_readable())
     }
 }
 
@@ -196,6 +196,8 @@ mod tests {
         assert_eq!(found(r#"{"structuredContent":{"i\u0064":1}}"#, "/id"), Some(json!(1)));
         assert_eq!(found(result, "/no|/outer/list/1/in~1ner"), Some(json!(4)));
         assert_eq!(found(result, "/outer/none"), None);
+        let odd = r#"{"structuredContent":{"half":"\ud800","huge":1e999,"id":5}}"#;
+        assert_eq!(found(odd, "/half|/huge|/id"), Some(json!(5)), "what nobody can hold is not there");
         for no_object in [r#"{"structuredContent":[1]}"#, r#"{"structuredContent":"id"}"#, "not json", "[]", ""] {
             assert_eq!(found(no_object, "/id|/0"), None, "{no_object}");
         }
