@@ -157,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
             }
             self.state = State::Head(self.unread.len());
             if ready!(self.poll_read(scratch, cx))? == 0 {
-                return Poll::Ready(Err(Broken::Closed));
+                return Poll::Ready(Err(self.closed()));
             }
         }
     }
@@ -196,7 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
             let is_open = matches!(framing, Framing::ToTheEnd);
             match ready!(self.poll_read(scratch, cx)) {
                 Ok(0) if is_open => self.finish(),
-                Ok(0) => return Poll::Ready(Some(Err(Broken::Closed))),
+                Ok(0) => return Poll::Ready(Some(Err(self.closed()))),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Some(Err(error.into()))),
             }
@@ -257,6 +257,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         Ok(())
     }
 
+    /// Why there is no more of an answer on a connection that has ended.
+    fn closed(&mut self) -> Broken {
+        self.unsendable.take().map_or(Broken::Closed, Broken::Io)
+    }
+
     /// Reads what there is; zero bytes are the end.
     fn poll_read(&mut self, scratch: &Scratch, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if !self.is_flushed
@@ -267,12 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         let mut room = scratch.read.borrow_mut();
         let mut room = ReadBuf::new(&mut room);
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut room));
-        if (read.is_err() || room.filled().is_empty())
-            && let Some(why) = self.unsendable.take()
-        {
-            return Poll::Ready(Err(why));
-        }
-        read?;
+        read.map_err(|why| self.unsendable.take().unwrap_or(why))?;
         self.unread.extend_from_slice(room.filled());
         Poll::Ready(Ok(room.filled().len()))
     }

@@ -85,9 +85,10 @@ impl<'a> Json<'a> {
         /// A number of so many digits is not too large.
         const SHORT: usize = 300;
         match self.0.as_bytes() {
-            [b'"', ..] => !self.0.contains("\\u") || self.text().is_some(),
+            [b'"', ..] => !self.0.contains('\\') || self.text().is_some(),
             [b'-' | b'0'..=b'9', ..] => {
-                (self.0.len() < SHORT && !self.0.contains(['e', 'E'])) || self.number().is_some()
+                let has_exponent = || self.0.bytes().any(|byte| byte | 0x20 == b'e');
+                (self.0.len() < SHORT && !has_exponent()) || self.number().is_some()
             }
             _ => true,
         }
