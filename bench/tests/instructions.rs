@@ -7,7 +7,6 @@
 use std::hint::black_box;
 use std::process::Command;
 
-use bytes::Bytes;
 use mcpace::arrival::{Arrival, Arrivals, FlowId, Process, Profile, Shard};
 use mcpace::mcp::{Body, read_reply};
 use mcpace::measure::{Fate, Recorder, Sample, Shape, Summary};
@@ -15,7 +14,7 @@ use mcpace::outcome::Outcome;
 use mcpace::plan::{Plan, read_file};
 use mcpace::time::{Moment, Rate};
 use mcpace::verdict::{Terms, judge};
-use mcpace::workload::{Mix, OperationId, Reply, RunIdentity, Stamps, Workload};
+use mcpace::workload::{Mix, OperationId, Reply, RunIdentity, Stamps, ToolResult, Workload};
 
 /// A name, what is done so many times, and how many reference loops doing it once may take.
 type Subject = (&'static str, fn(u64), f64);
@@ -87,16 +86,17 @@ fn template(times: u64) {
 
 fn parse(times: u64) {
     for _ in 0..times {
-        let Ok(Some(Body::Result(result, gist))) = read_reply(black_box(ANSWER.as_bytes()), 1000) else { panic!() };
-        black_box(gist.of_tool(result.as_bytes()).is_ok());
+        let Ok(Some(Body::Result(answer))) = read_reply(black_box(ANSWER.as_bytes()), 1000) else { panic!() };
+        black_box(answer.gist.of_tool(answer.raw.as_bytes()).is_ok());
+        black_box(answer);
     }
 }
 
 fn learn(times: u64) {
     let mut workload = workload(&plan());
     let mut captures = workload.captures();
-    let Ok(Some(Body::Result(result, _))) = read_reply(ANSWER.as_bytes(), 1000) else { panic!() };
-    let result = Bytes::copy_from_slice(result.as_bytes());
+    let Ok(Some(Body::Result(answer))) = read_reply(ANSWER.as_bytes(), 1000) else { panic!() };
+    let result = ToolResult::read(answer.raw.to_owned());
     let choice = workload.choose(&arrival(0), &captures);
     assert_eq!(choice.operation, OperationId(0), "another answer would be wrong, which is a dear lesson");
     let call = workload.call(&arrival(0), choice, &mut captures);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use hyper::body::{Body as _, Incoming};
 use hyper_util::rt::TokioIo;
 
@@ -15,6 +15,7 @@ use super::credentials::Credentials;
 use super::http1::{Broken, Http1};
 use super::multiplex::{Companion, Link, Seat};
 use super::request::Request;
+use super::response::Noted;
 use super::stream::{Io, Stream};
 use super::turn::Turns;
 use super::wire::{Many, Shared, Tap, Wire};
@@ -39,7 +40,7 @@ struct Own<C: Clock> {
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Noted,
 }
 
 /// The body of an answer, as far as it was not read.
@@ -134,14 +135,14 @@ impl<C: Clock + 'static> Connection<C> {
     }
 
     /// Sends a request and waits for the head of the answer.
-    pub(super) async fn send(&mut self, request: Request) -> Result<(Response, Body), Broken> {
+    pub(super) async fn send(&mut self, request: Request<'_>) -> Result<(Response, Body), Broken> {
         let credentials = self.credentials.as_ref();
         let own = match &mut self.line {
             Line::Own(own) => own,
             Line::Seat(seat) => {
                 // Boxed: it is larger than the other, whose calls should not pay for it.
                 let (head, body) = Box::pin(seat.send(request.into_http2(credentials))).await?.into_parts();
-                return Ok((Response { status: head.status, headers: head.headers }, Body::Stream(body)));
+                return Ok((Response { status: head.status, headers: head.headers.into() }, Body::Stream(body)));
             }
         };
         own.tap.expect_head();

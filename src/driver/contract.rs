@@ -73,9 +73,9 @@ async fn reply(steps: Vec<Step>, negotiated: &Negotiated, limits: Limits) -> Rep
 fn judged(steps: Vec<Step>, negotiated: &Negotiated, limits: Limits) -> (Outcome, String) {
     let reply = run(reply(steps, negotiated, limits));
     if reply.outcome == Outcome::Ok {
-        assert_eq!(reply.result, RESULT);
+        assert_eq!(reply.result.raw(), RESULT.as_bytes());
     } else {
-        assert!(reply.result.is_empty());
+        assert!(reply.result.raw().is_empty());
     }
     (reply.outcome, reply.failure.map(|failure| failure.group).unwrap_or_default())
 }

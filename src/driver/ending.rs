@@ -5,28 +5,28 @@ use std::fmt::Write;
 use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
+use http::StatusCode;
 use http::header::{LOCATION, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
 
 use super::exchange::{Answer, Content, media_type, snippet};
 use super::http1::Broken;
+use super::response::Noted;
 use super::tls::{causes, is_local};
 use super::wire::NOT_HTTP2;
 use crate::mcp::{EXAMPLE_CHARS, GROUP_CHARS, Gist, ToolAnswer, cut, group_of};
 use crate::outcome::Outcome;
 use crate::time::Moment;
-use crate::workload::Failure;
+use crate::workload::{Failure, ToolResult};
 
 /// The code by which some servers say that they do not know a session.
 const NO_SUCH_SESSION: i64 = -32000;
 
-/// How a call ended, but for when: the outcome, the raw JSON of the result, and the failure if it is one.
-pub(super) type Ending = (Outcome, Bytes, Option<Failure>);
+/// How a call ended, but for when: the outcome, the result, and the failure if it is one.
+pub(super) type Ending = (Outcome, ToolResult, Option<Failure>);
 
 /// A call without a result.
 pub(super) fn failed(outcome: Outcome, failure: Failure) -> Ending {
-    (outcome, Bytes::new(), Some(failure))
+    (outcome, ToolResult::default(), Some(failure))
 }
 
 /// What an answer means for a call.
@@ -64,8 +64,8 @@ pub(super) fn is_session_lost(answer: &Answer) -> bool {
     answer.status == StatusCode::NOT_FOUND || (answer.status == StatusCode::BAD_REQUEST && is_code)
 }
 
-fn judge_tool(result: Bytes, gist: Gist) -> Ending {
-    match gist.of_tool(&result) {
+fn judge_tool(result: ToolResult, gist: Gist) -> Ending {
+    match gist.of_tool(result.raw()) {
         Ok(ToolAnswer::Done) => (Outcome::Ok, result, None),
         Ok(ToolAnswer::IsError(text)) => {
             let group = if text.trim().is_empty() { "an error without a text".to_owned() } else { group_of(&text) };
@@ -73,10 +73,10 @@ fn judge_tool(result: Bytes, gist: Gist) -> Ending {
         }
         Ok(ToolAnswer::InputRequired) => {
             let group = "the server wants input before it answers".to_owned();
-            failed(Outcome::InputRequired, Failure { group, example: snippet(&result) })
+            failed(Outcome::InputRequired, Failure { group, example: snippet(result.raw()) })
         }
         Err(malformed) => {
-            failed(Outcome::InvalidReply, Failure { group: malformed.to_string(), example: snippet(&result) })
+            failed(Outcome::InvalidReply, Failure { group: malformed.to_string(), example: snippet(result.raw()) })
         }
     }
 }
@@ -84,25 +84,24 @@ fn judge_tool(result: Bytes, gist: Gist) -> Ending {
 /// How long a server that refuses a call wants to be left alone, where it says so in seconds; at most for a year.
 pub(super) fn retry_after(answer: &Answer) -> Option<Duration> {
     const YEAR: u64 = 366 * 24 * 60 * 60;
-    let said = answer.headers.get(RETRY_AFTER).filter(|_| !answer.status.is_success())?;
+    let said = answer.headers.get(&RETRY_AFTER).filter(|_| !answer.status.is_success())?;
     let seconds: u64 = said.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.min(YEAR)))
 }
 
 /// A status in words: where a redirect leads, when to come back, how the body begins.
 pub(super) fn http_failure(answer: &Answer) -> Failure {
-    let text = |headers: &HeaderMap, name| {
-        headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-    };
+    let text =
+        |headers: &Noted, name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let status = answer.status;
     let mut group = format!("HTTP {}", status.as_u16());
     let mut example = format!("{group} {}", status.canonical_reason().unwrap_or_default()).trim_end().to_owned();
-    if let Some(location) = text(&answer.headers, LOCATION).filter(|_| status.is_redirection()) {
+    if let Some(location) = text(&answer.headers, &LOCATION).filter(|_| status.is_redirection()) {
         // A query may hold what nobody should read in a report.
         let path = location.split(['?', '#']).next().unwrap_or_default();
         let _ = write!(group, " to {path}: give that URL");
     }
-    if let Some(seconds) = text(&answer.headers, RETRY_AFTER) {
+    if let Some(seconds) = text(&answer.headers, &RETRY_AFTER) {
         let _ = write!(example, ", Retry-After: {seconds}");
     }
     let words = match &answer.content {

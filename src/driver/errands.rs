@@ -146,7 +146,7 @@ impl<C: Clock + 'static> Errands<C> {
         };
         let introduced = match &answer.content {
             Content::Result(result, _) => {
-                std::str::from_utf8(result).is_ok_and(|result| read_introduction(result, revision).is_ok())
+                std::str::from_utf8(result.raw()).is_ok_and(|result| read_introduction(result, revision).is_ok())
             }
             _ => false,
         };
@@ -158,7 +158,7 @@ impl<C: Clock + 'static> Errands<C> {
                 None => failed(Outcome::InvalidReply, Failure { example: group.clone(), group }),
             });
         }
-        let id = answer.headers.get(SESSION).and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let id = answer.headers.get(&SESSION).and_then(|id| id.to_str().ok()).map(str::to_owned);
         let session = Session::new(&self.head, id);
         // Servers answer this with 202, 200 or 204, some with an error: whatever it is, the handshake is over.
         let _ = self.send(session.head.post(initialized()), NO_ID).await;
@@ -200,7 +200,7 @@ impl<C: Clock + 'static> Errands<C> {
     }
 
     /// Posts what needs no answer, in the background.
-    pub(super) fn tell(self: &Rc<Self>, kind: SideKind, request: Request) {
+    pub(super) fn tell(self: &Rc<Self>, kind: SideKind, request: Request<'static>) {
         if self.are_many() {
             return;
         }
@@ -218,12 +218,12 @@ impl<C: Clock + 'static> Errands<C> {
     }
 
     /// Sends a request over any connection, and reads what is answered to `id`.
-    async fn send(&self, request: Request, id: u64) -> Result<Answer, Ending> {
+    async fn send(&self, request: Request<'_>, id: u64) -> Result<Answer, Ending> {
         self.send_once(request, id).await.map_err(|(ending, _)| ending)
     }
 
     /// The same; a failure says whether it was that of a connection that had been idle.
-    async fn send_once(&self, request: Request, id: u64) -> Result<Answer, (Ending, IsStale)> {
+    async fn send_once(&self, request: Request<'_>, id: u64) -> Result<Answer, (Ending, IsStale)> {
         let mut connection = self.connections.get(None).await.map_err(|ending| (ending, IsStale(false)))?;
         connection.begin_call();
         let mut listener = Listener::default();

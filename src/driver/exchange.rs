@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
 use tokio::time::timeout;
 
 use super::connection::{Body, Connection, Response};
 use super::http1::Broken;
 use super::request::Request;
+use super::response::Noted;
 use crate::mcp::{Body as Said, Decoder, EXAMPLE_CHARS, Event, GROUP_CHARS, Gist, RpcError, cut, group_of, read_reply};
 use crate::time::{Clock, Moment};
-use crate::workload::Failure;
+use crate::workload::{Failure, ToolResult};
 
 /// How much of an answer that is no JSON-RPC is read.
 const MOST_OF_OTHER: usize = 64 * 1024;
@@ -25,7 +26,7 @@ const MOST_REQUESTS: u32 = 100;
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Noted,
     pub(super) content: Content,
     /// When the message was complete.
     pub(super) done: Moment,
@@ -36,8 +37,8 @@ pub(super) struct Answer {
 /// What an answer says.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// The raw JSON of a JSON-RPC result, and what that says if it is a tool's.
-    Result(Bytes, Gist),
+    /// A JSON-RPC result, and what that says if it is a tool's.
+    Result(ToolResult, Gist),
     /// A JSON-RPC error: its code, and it in words.
     Error(i64, Failure),
     /// Something that pretends to be an answer.
@@ -92,7 +93,7 @@ enum Kind {
 
 impl Kind {
     fn of(head: &Response) -> Self {
-        let encoding = head.headers.get(CONTENT_ENCODING).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let encoding = head.headers.get(&CONTENT_ENCODING).map(|value| String::from_utf8_lossy(value.as_bytes()));
         if let Some(encoding) = encoding.filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
             return Self::Encoded(encoding.into_owned());
         }
@@ -109,8 +110,8 @@ impl Kind {
 }
 
 /// The media type of a body without its parameters; empty where there is none.
-pub(super) fn media_type(headers: &HeaderMap) -> &str {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+pub(super) fn media_type(headers: &Noted) -> &str {
+    let value = headers.get(&CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim()
 }
 
@@ -118,7 +119,7 @@ pub(super) fn media_type(headers: &HeaderMap) -> &str {
 /// there also for whoever loses patience meanwhile.
 pub(super) async fn exchange<C: Clock + 'static>(
     connection: &mut Connection<C>,
-    request: Request,
+    request: Request<'_>,
     id: u64,
     most: usize,
     listener: &mut Listener<'_>,
@@ -129,13 +130,12 @@ pub(super) async fn exchange<C: Clock + 'static>(
             let (bytes, after) = read_body(connection, &mut body, most, &mut listener.has_begun).await?;
             let done = connection.arrived();
             let content = match after {
-                After::Reuse if bytes.is_empty() => Content::Other(bytes.clone()),
-                After::Reuse => said(&bytes, id),
+                After::Reuse if bytes.is_empty() => Content::Other(bytes),
+                After::Reuse => listener.said(bytes, id),
                 // Cut at the bound, or before where all answers together were too large.
                 _ if bytes.len() < most => Content::Invalid(too_much_at_once()),
                 _ => Content::Invalid(too_large(most)),
             };
-            listener.note(Some(&content), &bytes);
             (content, done, after)
         }
         Kind::Events => read_events(connection, body, id, most, listener).await?,
@@ -143,11 +143,10 @@ pub(super) async fn exchange<C: Clock + 'static>(
             let (bytes, after) =
                 read_body(connection, &mut body, most.min(MOST_OF_OTHER), &mut listener.has_begun).await?;
             let done = connection.arrived();
-            let content = match said(&bytes, id) {
-                error @ Content::Error(..) if !head.status.is_success() => error,
+            let content = match read_reply(&bytes, id) {
+                Ok(Some(Said::Error(error))) if !head.status.is_success() => listener.error(&bytes, &error),
                 _ => Content::Other(bytes.clone()),
             };
-            listener.note(Some(&content), &bytes);
             (content, done, after)
         }
         Kind::EventsOfFailure => {
@@ -238,10 +237,26 @@ pub(super) async fn read_events<C: Clock + 'static>(
 }
 
 impl Listener<'_> {
-    fn note(&mut self, answer: Option<&Content>, message: &Bytes) {
-        if let Some(Content::Error(..)) = answer {
-            self.error.clone_from(message);
-        }
+    /// What a message answers to the request `id`; the message where it is the server's own. A result keeps it.
+    fn answer_to(&mut self, message: Bytes, id: u64) -> Result<Content, Bytes> {
+        let (gist, parts) = match read_reply(&message, id) {
+            Ok(None) => return Err(message),
+            Ok(Some(Said::Result(result))) => (result.gist, result.into_parts()),
+            Ok(Some(Said::Error(error))) => return Ok(self.error(&message, &error)),
+            Err(malformed) => return Ok(invalid(malformed.to_string(), &message)),
+        };
+        Ok(Content::Result(ToolResult::within(message, parts), gist))
+    }
+
+    fn said(&mut self, message: Bytes, id: u64) -> Content {
+        self.answer_to(message, id).unwrap_or_else(|message| {
+            invalid("a message of the server's own in place of an answer".to_owned(), &message)
+        })
+    }
+
+    fn error(&mut self, message: &Bytes, error: &RpcError<'_>) -> Content {
+        self.error.clone_from(message);
+        Content::Error(error.code, rpc_failure(error))
     }
 
     /// What an event answers to the request `id`; `None` where it does not.
@@ -253,34 +268,24 @@ impl Listener<'_> {
         if !event.is_message() {
             return None;
         }
-        let answer = answer_to(&event.data, id);
-        self.note(answer.as_ref(), &event.data);
-        if answer.is_none() && self.own.is_some_and(|own| own(&event.data)) {
+        let message = match self.answer_to(event.data.clone(), id) {
+            Ok(answer) => return Some(answer),
+            Err(message) => message,
+        };
+        if self.own.is_some_and(|own| own(&message)) {
             self.requests += 1;
             if self.requests > MOST_REQUESTS {
                 let group = format!("more than {MOST_REQUESTS} requests of the server's own before an answer");
-                return Some(Content::Invalid(Failure { group, example: snippet(&event.data) }));
+                return Some(invalid(group, &message));
             }
         }
-        answer
+        None
     }
 }
 
-/// What a message answers to the request `id`; `None` where it is the server's own.
-fn answer_to(message: &Bytes, id: u64) -> Option<Content> {
-    Some(match read_reply(message, id) {
-        Ok(None) => return None,
-        Ok(Some(Said::Result(result, gist))) => Content::Result(message.slice_ref(result.as_bytes()), gist),
-        Ok(Some(Said::Error(error))) => Content::Error(error.code, rpc_failure(&error)),
-        Err(malformed) => Content::Invalid(Failure { group: malformed.to_string(), example: snippet(message) }),
-    })
-}
-
-fn said(message: &Bytes, id: u64) -> Content {
-    answer_to(message, id).unwrap_or_else(|| {
-        let group = "a message of the server's own in place of an answer".to_owned();
-        Content::Invalid(Failure { group, example: snippet(message) })
-    })
+/// What pretends to be an answer.
+fn invalid(group: String, message: &[u8]) -> Content {
+    Content::Invalid(Failure { group, example: snippet(message) })
 }
 
 fn rpc_failure(error: &RpcError<'_>) -> Failure {

@@ -25,7 +25,7 @@ fn ended(steps: Vec<Step>, limits: Limits, most: usize) -> (Outcome, String) {
     });
     assert!(poured <= most + BUFFERS, "{poured} bytes poured: {text}");
     let Reply { outcome, failure, result, .. } = reply;
-    assert_eq!(result.is_empty(), outcome != Outcome::Ok, "{text}");
+    assert_eq!(result.raw().is_empty(), outcome != Outcome::Ok, "{text}");
     let (group, example) = failure.map(|failure| (failure.group, failure.example)).unwrap_or_default();
     assert!(group.chars().count() <= GROUP_CHARS && example.chars().count() <= EXAMPLE_CHARS, "{text}");
     (outcome, group)

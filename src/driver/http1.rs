@@ -10,13 +10,13 @@ use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::credentials::Credentials;
 use super::framing::{Framing, Garbled, Part};
 use super::request::Request;
-use super::response::{TOO_LARGE, read_head};
+use super::response::{Noted, TOO_LARGE, read_head};
 use super::turn::PART;
 
 /// A head as short as this is read anew with each piece that comes: what is none is noticed at once.
@@ -101,24 +101,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
     /// Begins to send a request.
     pub(super) fn begin(
         &mut self,
-        request: &Request,
+        request: &Request<'_>,
         credentials: Option<&Arc<Credentials>>,
         scratch: &Scratch,
         cx: &mut Context<'_>,
     ) {
         let mut out = scratch.written.borrow_mut();
-        let head = request.write(credentials, &mut out);
+        request.write(credentials, &mut out);
         self.state = State::Head(0);
         self.is_flushed = false;
         match Pin::new(&mut self.stream).poll_write(cx, &out) {
             Poll::Ready(Err(why)) => self.give_up_sending(why),
-            written => {
-                let written = if let Poll::Ready(Ok(written)) = written { written } else { 0 };
-                self.unsent = match written.checked_sub(head) {
-                    Some(of_body) => request.body().slice(of_body..),
-                    None => Bytes::copy_from_slice(&out[written..]),
-                };
-            }
+            Poll::Ready(Ok(written)) => self.unsent = Bytes::copy_from_slice(&out[written..]),
+            Poll::Pending => self.unsent = Bytes::copy_from_slice(&out),
         }
         out.clear();
         out.shrink_to(KEPT);
@@ -137,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         &mut self,
         scratch: &Scratch,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(StatusCode, HeaderMap), Broken>> {
+    ) -> Poll<Result<(StatusCode, Noted), Broken>> {
         loop {
             if self.may_be_whole()
                 && let Some(head) = read_head(&self.unread)?

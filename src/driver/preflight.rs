@@ -380,7 +380,7 @@ fn other_versions(versions: &[String], wanted: Protocol) -> String {
 }
 
 fn session(answer: &Answer) -> Option<String> {
-    answer.headers.get(SESSION).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    answer.headers.get(&SESSION).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
 /// Whether a server of JSON-RPC failed over what it was asked, and not for want of strength.

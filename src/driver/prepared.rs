@@ -34,9 +34,9 @@ impl Prepared {
     }
 
     /// The request of one call, with `head` where the operation needs none of its own.
-    pub(super) fn request(&self, head: &Head, call: &Call) -> Request {
-        let body = self.template.body(call.id, &call.arguments);
-        let mut request = self.head.as_ref().unwrap_or(head).post(body);
+    pub(super) fn request<'a>(&'a self, head: &Head, call: &'a Call) -> Request<'a> {
+        let head = self.head.as_ref().unwrap_or(head);
+        let mut request = head.call(&self.template, call.id, &call.arguments);
         if !self.plan.is_empty() {
             for (name, value) in self.plan.headers(&call.arguments) {
                 request.put(name.clone(), value);

@@ -13,7 +13,7 @@ use http_body_util::Full;
 
 use super::credentials::Credentials;
 use crate::mcp::headers::{METHOD, NAME, header_value};
-use crate::mcp::{Negotiated, Target};
+use crate::mcp::{CallTemplate, Negotiated, Target};
 
 /// The session that a request belongs to, and that an answer to `initialize` opens.
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -34,11 +34,46 @@ struct Shared {
 
 /// A request.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
+pub(super) struct Request<'a> {
     head: Head,
     /// Headers of its own.
     own: Vec<(HeaderName, HeaderValue)>,
-    body: Bytes,
+    body: Body<'a>,
+}
+
+/// What a request says.
+#[derive(Clone, Debug)]
+enum Body<'a> {
+    Whole(Bytes),
+    /// A call with this id and these arguments, to be written where it is sent.
+    Call(&'a CallTemplate, u64, &'a str),
+}
+
+impl Body<'_> {
+    fn length(&self) -> usize {
+        match self {
+            Self::Whole(body) => body.len(),
+            Self::Call(template, id, arguments) => template.length(*id, arguments),
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Whole(body) => out.extend_from_slice(body),
+            Self::Call(template, id, arguments) => template.write(*id, arguments, out),
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Whole(body) => body,
+            call @ Self::Call(..) => {
+                let mut body = Vec::with_capacity(call.length());
+                call.write(&mut body);
+                body.into()
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Head {
@@ -111,12 +146,17 @@ impl Head {
     }
 
     /// A request that posts a message.
-    pub(super) fn post(&self, body: Bytes) -> Request {
-        Request { head: self.clone(), own: Vec::new(), body }
+    pub(super) fn post(&self, body: Bytes) -> Request<'static> {
+        Request { head: self.clone(), own: Vec::new(), body: Body::Whole(body) }
+    }
+
+    /// A request that posts a call.
+    pub(super) fn call<'a>(&self, template: &'a CallTemplate, id: u64, arguments: &'a str) -> Request<'a> {
+        Request { head: self.clone(), own: Vec::new(), body: Body::Call(template, id, arguments) }
     }
 
     /// A request without a body that takes `accept` for an answer.
-    pub(super) fn bare(&self, method: Method, accept: &'static str) -> Request {
+    pub(super) fn bare(&self, method: Method, accept: &'static str) -> Request<'static> {
         let head = self.changed(|head| {
             head.method = method;
             head.headers.remove(CONTENT_TYPE);
@@ -163,7 +203,7 @@ fn write_header(name: &HeaderName, value: &HeaderValue, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-impl Request {
+impl Request<'_> {
     /// Gives it one more header, or another value of it.
     pub(super) fn put(&mut self, name: HeaderName, value: HeaderValue) {
         if self.head.0.headers.contains_key(&name) {
@@ -174,13 +214,8 @@ impl Request {
         self.own.push((name, value));
     }
 
-    /// What it says.
-    pub(super) const fn body(&self) -> &Bytes {
-        &self.body
-    }
-
-    /// Writes it as HTTP/1.1 wants it, with credentials that go before all else; says how long its head is.
-    pub(super) fn write(&self, credentials: Option<&Arc<Credentials>>, out: &mut Vec<u8>) -> usize {
+    /// Writes it as HTTP/1.1 wants it, with credentials that go before all else.
+    pub(super) fn write(&self, credentials: Option<&Arc<Credentials>>, out: &mut Vec<u8>) {
         self.head.write(credentials, out);
         for (name, value) in &self.own {
             if !credentials.is_some_and(|credentials| credentials.have(name)) {
@@ -190,17 +225,15 @@ impl Request {
         if self.head.0.method == Method::POST {
             out.extend_from_slice(CONTENT_LENGTH.as_str().as_bytes());
             out.extend_from_slice(b": ");
-            let _ = write!(out, "{}\r\n", self.body.len());
+            let _ = write!(out, "{}\r\n", self.body.length());
         }
         out.extend_from_slice(b"\r\n");
-        let head = out.len();
-        out.extend_from_slice(&self.body);
-        head
+        self.body.write(out);
     }
 
     /// The same for HTTP/2, whose machine writes it by itself.
     pub(super) fn into_http2(self, credentials: Option<&Arc<Credentials>>) -> http::Request<Full<Bytes>> {
-        let mut request = http::Request::new(Full::new(self.body));
+        let mut request = http::Request::new(Full::new(self.body.into_bytes()));
         *request.method_mut() = self.head.0.method.clone();
         request.uri_mut().clone_from(&self.head.0.uri);
         request.headers_mut().clone_from(&self.head.0.headers);

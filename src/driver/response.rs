@@ -18,12 +18,51 @@ pub(super) const TOO_LARGE: Garbled = Garbled("message head is too large");
 /// Headers of an answer that somebody looks at.
 static OF_INTEREST: [HeaderName; 5] = [CONTENT_TYPE, CONTENT_ENCODING, RETRY_AFTER, LOCATION, SESSION];
 
+/// Content types that most answers have, in all letters: such a one takes no memory of its own.
+const COMMON: [&str; 4] =
+    ["application/json", "application/json; charset=utf-8", "application/json;charset=utf-8", "text/event-stream"];
+
+/// The headers of an answer that somebody looks at, the first of each name.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    /// Beside the others: most answers have no other.
+    content_type: Option<HeaderValue>,
+    others: HeaderMap,
+}
+
+impl Noted {
+    pub(super) fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        if *name == CONTENT_TYPE { self.content_type.as_ref() } else { self.others.get(name) }
+    }
+
+    fn note(&mut self, header: &httparse::Header<'_>) -> Result<(), Garbled> {
+        let name = OF_INTEREST.iter().find(|name| name.as_str().eq_ignore_ascii_case(header.name));
+        let Some(name) = name.filter(|name| self.get(name).is_none()) else { return Ok(()) };
+        let common = COMMON.iter().find(|common| common.as_bytes() == header.value);
+        let value = match common {
+            Some(common) => HeaderValue::from_static(common),
+            None => HeaderValue::from_bytes(header.value).map_err(|_| Garbled("invalid HTTP header parsed"))?,
+        };
+        if *name == CONTENT_TYPE {
+            self.content_type = Some(value);
+        } else {
+            self.others.insert(name.clone(), value);
+        }
+        Ok(())
+    }
+}
+
+impl From<HeaderMap> for Noted {
+    fn from(mut others: HeaderMap) -> Self {
+        Self { content_type: others.remove(CONTENT_TYPE), others }
+    }
+}
+
 /// The head of an answer.
 #[derive(Debug)]
 pub(super) struct ResponseHead {
     pub(super) status: StatusCode,
-    /// Those of interest.
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Noted,
     /// How the body ends.
     pub(super) framing: Framing,
     /// Whether the connection is done for then.
@@ -44,14 +83,10 @@ pub(super) fn read_head(bytes: &[u8]) -> Result<Option<ResponseHead>, Garbled> {
     let httparse::Status::Complete(length) = status else { return Ok(None) };
     let status = StatusCode::from_u16(response.code.unwrap_or_default()).map_err(|_| BAD_STATUS)?;
     let mut said = Said { is_1_0: response.version == Some(0), ..Said::default() };
-    let mut headers = HeaderMap::new();
+    let mut headers = Noted::default();
     for header in &*response.headers {
         said.hear(header.name, header.value);
-        let name = OF_INTEREST.iter().find(|name| name.as_str().eq_ignore_ascii_case(header.name));
-        if let Some(name) = name.filter(|name| !headers.contains_key(*name)) {
-            let value = HeaderValue::from_bytes(header.value).map_err(|_| Garbled("invalid HTTP header parsed"))?;
-            headers.insert(name.clone(), value);
-        }
+        headers.note(header)?;
     }
     let framing = said.framing(status)?;
     let closes = said.closes() || matches!(framing, Framing::ToTheEnd) || status == StatusCode::SWITCHING_PROTOCOLS;
@@ -165,11 +200,9 @@ mod tests {
             "HTTP/1.1 503 Busy\r\nServer: x\r\nRetry-After: 7\r\nretry-after: 8\r\nContent-Type: a/b\r\n\r\nbody";
         let read = read(head);
         assert_eq!((read.status.as_u16(), read.length), (503, head.len() - 4));
-        assert_eq!(read.headers.len(), 2);
-        assert_eq!(
-            (&read.headers["retry-after"], &read.headers["content-type"]),
-            (&"7".parse().unwrap(), &"a/b".parse().unwrap())
-        );
+        let said = |name| read.headers.get(&name).map(|value| value.to_str().unwrap());
+        assert_eq!((said(RETRY_AFTER), said(CONTENT_TYPE), said(LOCATION)), (Some("7"), Some("a/b"), None));
+        assert_eq!(read.headers.others.len(), 1, "the server's name is not kept");
     }
 
     #[test]

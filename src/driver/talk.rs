@@ -113,7 +113,7 @@ impl Heard {
     /// What it says, as far as JSON-RPC goes.
     pub(super) fn said(&self) -> Said<'_> {
         match &self.answer.content {
-            Content::Result(result, _) => std::str::from_utf8(result).map_or(Said::Other, Said::Result),
+            Content::Result(result, _) => std::str::from_utf8(result.raw()).map_or(Said::Other, Said::Result),
             Content::Error(..) => match read_reply(&self.error, self.id) {
                 Ok(Some(Body::Error(error))) => Said::Error(error),
                 _ => Said::Other,
@@ -228,7 +228,7 @@ impl Talk {
         }
     }
 
-    async fn send(&self, request: Request) {
+    async fn send(&self, request: Request<'_>) {
         let _ = timeout(self.manner.patience, async {
             let mut connection = self.connect().await.ok()?;
             connection.send(request).await.ok()
@@ -289,7 +289,7 @@ impl Talk {
 }
 
 /// The request for the stream on which a server speaks of its own accord, or goes on after `place`.
-fn stream(head: &Head, place: Option<&Bytes>) -> Request {
+fn stream(head: &Head, place: Option<&Bytes>) -> Request<'static> {
     let mut request = head.bare(Method::GET, EVENTS);
     let place = place.and_then(|place| http::HeaderValue::from_bytes(place).ok());
     if let Some(place) = place {

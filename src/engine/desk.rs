@@ -208,10 +208,18 @@ impl<D: Driver + 'static> Desk<D> {
                 truth::count(&mut self.recorder.borrow_mut().truth, call.operation, lesson);
             }
             ticket.answered(&reply);
-            self.drop_expired(self.clock.now());
-            next = self.waiting.borrow_mut().pop_front();
+            next = self.next_waiting();
         }
         self.leave();
+    }
+
+    /// The arrival that has waited longest, of those that have not waited too long.
+    fn next_waiting(&self) -> Option<Taken> {
+        if self.waiting.borrow().is_empty() {
+            return None;
+        }
+        self.drop_expired(self.clock.now());
+        self.waiting.borrow_mut().pop_front()
     }
 
     /// One call less is in flight.

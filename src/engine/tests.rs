@@ -3,14 +3,12 @@
 use std::cell::Cell;
 use std::num::NonZeroU32;
 
-use bytes::Bytes;
-
 use super::*;
 use crate::measure::{Accounting, Phase, Scope, SideKind};
 use crate::outcome::Outcome;
 use crate::plan::{Draft, Faults, FlowDraft, Load, Warmup};
 use crate::time::Rate;
-use crate::workload::{Call, Reply, Stamps};
+use crate::workload::{Call, Reply, Stamps, ToolResult};
 
 /// What a scripted driver does with every call.
 #[derive(Clone, Copy)]
@@ -67,7 +65,7 @@ impl Driver for Scripted {
             Manner::Broken => assert!(!self.calls.get().is_multiple_of(10), "the driver breaks, as told"),
         }
         let stamps = Stamps { sent, first_byte: sent, done: self.clock.now(), retry_after: None };
-        let result = Bytes::from_static(br#"{"structuredContent":{"payment_id":"p","balance":1,"status":"ok"}}"#);
+        let result = ToolResult::read(&br#"{"structuredContent":{"payment_id":"p","balance":1,"status":"ok"}}"#[..]);
         Reply { outcome: Outcome::Ok, stamps, result, failure: None, connection: None }
     }
 

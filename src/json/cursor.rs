@@ -1,7 +1,7 @@
 //! Passes over a text that may be no JSON, with a look at all of its grammar.
 
 use super::letters::{blanks, byte, special};
-use super::{DEEPEST, Fault, Json, Member, Name, Range};
+use super::{DEEPEST, Fault, Json, Member, Name, Part, Range};
 
 /// A place in a text, at a value. Who is given one passes over that value.
 pub(crate) struct Cursor<'a> {
@@ -59,11 +59,11 @@ impl<'a> Cursor<'a> {
         Ok(self.since(start))
     }
 
-    /// The same; `found` gets the places of the members in the whole text.
+    /// The same; `found` gets the places of the members in the whole text, as those of `part`.
     ///
     /// # Errors
     /// It is no JSON, or nested too deep.
-    pub(crate) fn places(&mut self, found: &mut Vec<Member>) -> Result<Json<'a>, Fault> {
+    pub(crate) fn places(&mut self, part: Part, found: &mut Vec<Member>) -> Result<Json<'a>, Fault> {
         if self.byte() != b'{' {
             return self.value();
         }
@@ -71,10 +71,15 @@ impl<'a> Cursor<'a> {
         self.object(|Place { range, is_escaped }, cursor| {
             let value = cursor.at;
             cursor.pass()?;
-            found.push(Member { name: range, is_escaped, value: value..cursor.at });
+            found.push(Member { name: range, is_escaped, value: value..cursor.at, part });
             Ok::<_, Fault>(())
         })?;
         Ok(self.since(start))
+    }
+
+    /// Where it is in the text.
+    pub(crate) const fn at(&self) -> usize {
+        self.at
     }
 
     fn since(&self, start: usize) -> Json<'a> {

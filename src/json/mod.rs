@@ -6,6 +6,7 @@
 
 mod cursor;
 mod letters;
+mod parts;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -15,6 +16,8 @@ use std::borrow::Cow;
 use serde_json::{Number, Value};
 
 pub(crate) use cursor::Cursor;
+pub use parts::ToolResult;
+pub(crate) use parts::{Part, Parts};
 
 /// The deepest nesting of a text that is read: that of `serde_json`, which reads what is found.
 pub(crate) const DEEPEST: usize = 128;
@@ -49,6 +52,8 @@ pub(crate) struct Member {
     name: Range,
     is_escaped: bool,
     value: Range,
+    /// What of a tool's result it is a member of.
+    part: Part,
 }
 
 impl<'a> Json<'a> {

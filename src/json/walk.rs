@@ -1,7 +1,7 @@
 //! Passes over JSON that was read before: by its brackets and quotes alone.
 
 use super::letters::{blanks, byte, special};
-use super::{Member, Range};
+use super::{Member, Part, Range};
 
 /// The member of a valid object at `at` or behind the comma there; `at` is behind it then.
 pub(super) fn next_member(bytes: &[u8], at: &mut usize) -> Option<Member> {
@@ -13,7 +13,7 @@ pub(super) fn next_member(bytes: &[u8], at: &mut usize) -> Option<Member> {
     let colon = blanks(bytes, end);
     let value = blanks(bytes, colon + 1);
     *at = end_of_value(bytes, value);
-    Some(Member { name: start + 1..end - 1, is_escaped, value: value..*at })
+    Some(Member { name: start + 1..end - 1, is_escaped, value: value..*at, part: Part::Other })
 }
 
 /// The item of a valid array at `at` or behind the comma there; `at` is behind it then.

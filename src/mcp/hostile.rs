@@ -140,7 +140,7 @@ fn mangled(answer: usize, manglings: &[Mangling]) -> Vec<u8> {
 /// What is said to hold of every message, whatever its bytes.
 fn check(message: &[u8]) -> Result<(), TestCaseError> {
     let said = match read_reply(message, 7) {
-        Ok(Some(Body::Result(result, gist))) => {
+        Ok(Some(Body::Result(Answer { raw: result, gist, .. }))) => {
             // It is a part of the message, and the message is what it was taken for.
             let value: Value = match serde_json::from_slice(message) {
                 Ok(value) => value,

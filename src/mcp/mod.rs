@@ -18,7 +18,7 @@ pub use asked::{Asked, answer, cancelled, read_asked, refuse};
 pub use group::{EXAMPLE_CHARS, GROUP_CHARS, cut, group_of};
 pub use negotiate::{Introduction, Negotiated, NotAnIntroduction, Protocol, UnknownProtocol, read_introduction};
 pub use negotiation::{Negotiation, Said, Step, is_version_refused};
-pub use reply::{Body, Gist, Malformed, RpcError, ToolAnswer, read_reply};
+pub use reply::{Answer, Body, Gist, Malformed, RpcError, ToolAnswer, read_reply};
 pub use request::{CallTemplate, initialize, initialized, request, tools_list};
 pub use revision::{Revision, UnknownRevision};
 pub use sse::{Decoder, Event, EventTooLarge};

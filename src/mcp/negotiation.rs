@@ -267,7 +267,7 @@ mod tests {
         let mut steps = vec![first];
         for (status, message) in answers {
             let said = match read_reply(message.as_bytes(), ID) {
-                Ok(Some(Body::Result(result, _))) => Said::Result(result),
+                Ok(Some(Body::Result(result))) => Said::Result(result.raw),
                 Ok(Some(Body::Error(error))) => Said::Error(error),
                 _ => Said::Other,
             };

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::json::{Cursor, DEEPEST, Fault, Json};
+use crate::json::{Cursor, DEEPEST, Fault, Json, Part, Parts};
 
 /// Bytes that are no acceptable answer. Its text is short, closed but for names, and free of ids: a group.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,10 +30,27 @@ pub enum Malformed {
 /// What a reply says.
 #[derive(Clone, Debug)]
 pub enum Body<'a> {
-    /// The raw JSON of the `result` member, and what that says where it is the result of a tool.
-    Result(&'a str, Gist),
+    /// The `result` member.
+    Result(Answer<'a>),
     /// The `error` member.
     Error(RpcError<'a>),
+}
+
+/// The `result` member of a reply.
+#[derive(Clone, Debug)]
+pub struct Answer<'a> {
+    /// Its raw JSON.
+    pub raw: &'a str,
+    /// What that says where it is the result of a tool.
+    pub gist: Gist,
+    parts: Parts,
+}
+
+impl Answer<'_> {
+    /// Where it and its parts are in the message.
+    pub(crate) fn into_parts(self) -> Parts {
+        self.parts
+    }
 }
 
 /// A JSON-RPC error.
@@ -74,9 +91,8 @@ struct Envelope<'a> {
     jsonrpc: Option<Json<'a>>,
     id: Option<Json<'a>>,
     method: Option<Json<'a>>,
-    result: Option<Json<'a>>,
+    result: Option<Answer<'a>>,
     error: Option<Json<'a>>,
-    gist: Gist,
 }
 
 impl<'a> Envelope<'a> {
@@ -89,10 +105,7 @@ impl<'a> Envelope<'a> {
                 Some("jsonrpc") => &mut found.jsonrpc,
                 Some("id") => &mut found.id,
                 Some("method") => &mut found.method,
-                Some("result") => {
-                    let value = found.gist.read(cursor)?;
-                    return put(&mut found.result, value);
-                }
+                Some("result") => return put(&mut found.result, Answer::read(cursor)?),
                 Some("error") => &mut found.error,
                 _ => {
                     cursor.value()?;
@@ -105,36 +118,35 @@ impl<'a> Envelope<'a> {
             // A batch is no answer to a single request.
             return Err(Malformed::NotRpc("a JSON array in place of a message"));
         }
-        for member in [&mut found.jsonrpc, &mut found.id, &mut found.method, &mut found.result, &mut found.error] {
+        for member in [&mut found.jsonrpc, &mut found.id, &mut found.method, &mut found.error] {
             *member = member.filter(|value| !value.is_null());
         }
+        found.result = found.result.filter(|result| result.raw != "null");
         Ok(found)
     }
 }
 
-fn put<'a>(member: &mut Option<Json<'a>>, value: Json<'a>) -> Result<(), Malformed> {
+fn put<T>(member: &mut Option<T>, value: T) -> Result<(), Malformed> {
     match member.replace(value) {
         None => Ok(()),
         Some(_) => Err(Malformed::NotRpc("a message that has a member twice")),
     }
 }
 
-impl Gist {
-    /// Reads the result at the cursor, and gives it.
-    fn read<'a>(&mut self, cursor: &mut Cursor<'a>) -> Result<Json<'a>, Malformed> {
-        let [mut is_error, mut kind, mut content, mut structured, mut meta] = [None; 5];
+impl<'a> Answer<'a> {
+    /// Reads the result at the cursor.
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Malformed> {
+        let [mut is_error, mut kind] = [None; 2];
+        let mut parts = Parts::default();
         let mut is_twice = false;
+        let start = cursor.at();
         let result = cursor.members(|name, cursor| {
-            let value = cursor.value()?;
-            let member = match name.text().as_deref() {
-                Some("isError") => &mut is_error,
-                Some("resultType") => &mut kind,
-                Some("content") => &mut content,
-                Some("structuredContent") => &mut structured,
-                Some("_meta") => &mut meta,
-                _ => return Ok(()),
+            let name = name.text();
+            is_twice |= match name.as_deref() {
+                Some("isError") => is_error.replace(cursor.value()?).is_some(),
+                Some("resultType") => kind.replace(cursor.value()?).is_some(),
+                name => parts.take(name.unwrap_or_default(), cursor)?,
             };
-            is_twice |= member.replace(value).is_some();
             Ok::<_, Malformed>(())
         })?;
         let is_there = |value: &Json<'_>| !value.is_null();
@@ -149,10 +161,13 @@ impl Gist {
             Some(Some(kind)) if !wants_input && kind != "complete" => Some("an unknown resultType"),
             _ => None,
         };
-        *self = Self { fault, wants_input, is_error: is_error == Some(Some(true)) };
-        Ok(result)
+        let gist = Gist { fault, wants_input, is_error: is_error == Some(Some(true)) };
+        parts.put(Part::Whole, start..cursor.at());
+        Ok(Self { raw: result.raw(), gist, parts })
     }
+}
 
+impl Gist {
     /// What it says, if `result`, which it is the gist of, is that of a tool.
     ///
     /// # Errors
@@ -193,7 +208,7 @@ pub fn read_reply(message: &[u8], id: u64) -> Result<Option<Body<'_>>, Malformed
         return Ok(None);
     }
     match (envelope.result, envelope.error) {
-        (Some(result), None) if is_id(envelope.id, id) => Ok(Some(Body::Result(result.raw(), envelope.gist))),
+        (Some(result), None) if is_id(envelope.id, id) => Ok(Some(Body::Result(result))),
         (Some(_), None) => Err(Malformed::WrongId),
         (None, Some(error)) => {
             let error = serde_json::from_str(error.raw())
@@ -230,10 +245,11 @@ fn unquoted(raw: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::ToolResult;
 
     fn said(message: &str, id: u64) -> String {
         match read_reply(message.as_bytes(), id) {
-            Ok(Some(Body::Result(result, _))) => format!("result {result}"),
+            Ok(Some(Body::Result(result))) => format!("result {}", result.raw),
             Ok(Some(Body::Error(e))) => format!("error {} {} {}", e.code, e.message, e.data.map_or("-", RawValue::get)),
             Ok(None) => "the server's own".to_owned(),
             Err(malformed) => malformed.to_string(),
@@ -332,8 +348,11 @@ mod tests {
             ("42", wrong("a result that is no object")),
         ] {
             let message = format!(r#"{{"jsonrpc":"2.0","id":7,"result":{result}}}"#);
-            let Ok(Some(Body::Result(raw, gist))) = read_reply(message.as_bytes(), 7) else { panic!("{result}") };
-            assert_eq!((raw, gist.of_tool(raw.as_bytes())), (result, expected));
+            let Ok(Some(Body::Result(answer))) = read_reply(message.as_bytes(), 7) else { panic!("{result}") };
+            let raw = answer.raw;
+            assert_eq!((raw, answer.gist.of_tool(raw.as_bytes())), (result, expected));
+            let result = ToolResult::within(message.clone().into(), answer.into_parts());
+            assert_eq!((&*result.text(), result.message()), (raw, &*message));
         }
     }
 }

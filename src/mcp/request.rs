@@ -1,6 +1,6 @@
 //! What is said to a server: JSON-RPC bodies, the frequent one from a template.
 
-use std::fmt::Write;
+use std::io::Write as _;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -27,17 +27,19 @@ impl CallTemplate {
         Self { middle: format!(r#","method":"tools/call","params":{{{meta}"name":{name},"arguments":"#) }
     }
 
-    /// The body of one call; `arguments` is a JSON object and is not looked at.
-    pub fn body(&self, id: u64, arguments: &str) -> Bytes {
+    /// How many bytes the body of one call has.
+    pub fn length(&self, id: u64, arguments: &str) -> usize {
         let digits = id.checked_ilog10().unwrap_or(0) as usize + 1;
-        // The exact size: a vector with room to spare would cost a second allocation when it becomes `Bytes`.
-        let mut body = String::with_capacity(HEAD.len() + digits + self.middle.len() + arguments.len() + TAIL.len());
-        body.push_str(HEAD);
-        let _ = write!(body, "{id}");
-        body.push_str(&self.middle);
-        body.push_str(arguments);
-        body.push_str(TAIL);
-        Bytes::from(body)
+        HEAD.len() + digits + self.middle.len() + arguments.len() + TAIL.len()
+    }
+
+    /// Appends the body of one call to `out`; `arguments` is a JSON object and is not looked at.
+    pub fn write(&self, id: u64, arguments: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(HEAD.as_bytes());
+        let _ = write!(out, "{id}");
+        out.extend_from_slice(self.middle.as_bytes());
+        out.extend_from_slice(arguments.as_bytes());
+        out.extend_from_slice(TAIL.as_bytes());
     }
 }
 
@@ -103,6 +105,13 @@ fn bytes_of(message: &Value) -> Bytes {
 mod tests {
     use super::*;
 
+    fn called(template: &CallTemplate, id: u64, arguments: &str) -> Bytes {
+        let mut body = Vec::new();
+        template.write(id, arguments, &mut body);
+        assert_eq!(body.len(), template.length(id, arguments));
+        body.into()
+    }
+
     fn text(body: &Bytes) -> &str {
         std::str::from_utf8(body).unwrap()
     }
@@ -110,12 +119,12 @@ mod tests {
     #[test]
     fn a_template_yields_the_same_json_as_building_it_would() {
         for (tool, id) in [("create_payment", 4711), ("with \"quotes\"\n", u64::MAX), ("x", 0)] {
-            let body = CallTemplate::new(tool, Some(Revision::V2025_11_25)).body(id, r#"{"amount":12.50}"#);
+            let body = called(&CallTemplate::new(tool, Some(Revision::V2025_11_25)), id, r#"{"amount":12.50}"#);
             let expected = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call",
                 "params": { "name": tool, "arguments": { "amount": 12.5 } } });
             assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), expected);
         }
-        let body = CallTemplate::new("t", None).body(10, "{}");
+        let body = called(&CallTemplate::new("t", None), 10, "{}");
         assert_eq!(
             text(&body),
             r#"{"jsonrpc":"2.0","id":10,"method":"tools/call","params":{"name":"t","arguments":{}}}"#
@@ -149,7 +158,7 @@ mod tests {
             "io.modelcontextprotocol/clientCapabilities": {},
             "io.modelcontextprotocol/clientInfo": { "name": "mcpace", "version": env!("CARGO_PKG_VERSION") },
         });
-        let called = CallTemplate::new("t", newest).body(7, r#"{"a":1}"#);
+        let called = called(&CallTemplate::new("t", newest), 7, r#"{"a":1}"#);
         let called: Value = serde_json::from_slice(&called).unwrap();
         assert_eq!(called["params"], json!({ "_meta": meta, "name": "t", "arguments": { "a": 1 } }));
         assert_eq!((&called["id"], &called["method"]), (&json!(7), &json!("tools/call")));

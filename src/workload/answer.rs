@@ -10,43 +10,36 @@ use super::Failure;
 use super::pointer::{Pointer, Pointers};
 use super::same::Kept;
 use super::schema::{Breach, Output};
-use crate::json::{Cursor, Fault, Json, Member};
+use crate::json::{Cursor, Json, Member, Part, ToolResult};
 
 /// The most characters of a group of failures, and of an example.
 const MOST_GROUP: usize = 120;
 const MOST_EXAMPLE: usize = 300;
 
-/// A tool's result.
+/// A tool's result, and where a value may be in it.
 pub(super) struct Answer<'a> {
-    raw: &'a [u8],
-    places: Places<'a>,
+    result: &'a ToolResult,
+    message: &'a str,
+    in_structured: Document<'a>,
+    in_meta: Document<'a>,
     texts: OnceCell<Vec<Document<'a>>>,
 }
 
-/// Where a value may be.
-#[derive(Default)]
-struct Places<'a> {
-    structured: Option<Json<'a>>,
-    in_structured: Document<'a>,
-    in_meta: Document<'a>,
-    content: Option<Json<'a>>,
-}
-
 /// A text with JSON in it, and where the members are that are looked for first.
-#[derive(Default)]
 struct Document<'a> {
     text: Cow<'a, str>,
-    members: Vec<Member>,
+    members: Cow<'a, [Member]>,
     /// Whether it has items in place of members.
     is_list: bool,
 }
 
 impl<'a> Answer<'a> {
-    /// Takes the raw `result` apart, its texts only when something is looked for in them; what is not there is simply not found
-    /// later.
-    pub(super) fn parse(result: &'a [u8]) -> Self {
-        let places = std::str::from_utf8(result).ok().and_then(|text| Places::of(text).ok()).unwrap_or_default();
-        Self { raw: result, places, texts: OnceCell::new() }
+    /// The answer that `result` is. Its texts are taken apart only when something is looked for in them.
+    pub(super) fn of(result: &'a ToolResult) -> Self {
+        let message = result.message();
+        let document = |members| Document { text: message.into(), members: Cow::Borrowed(members), is_list: false };
+        let (in_structured, in_meta) = (document(result.in_structured()), document(result.in_meta()));
+        Self { result, message, in_structured, in_meta, texts: OnceCell::new() }
     }
 
     /// The first value that is there and not null.
@@ -56,9 +49,9 @@ impl<'a> Answer<'a> {
 
     /// The value in the first place that has one there, null being none.
     fn at(&self, pointer: &Pointer) -> Option<Json<'_>> {
-        let Places { in_structured, in_meta, content, .. } = &self.places;
-        let in_texts = || self.texts.get_or_init(|| documents(*content)).iter().find_map(|text| text.at(pointer));
-        in_structured.at(pointer).or_else(|| in_meta.at(pointer)).or_else(in_texts)
+        let texts = || self.texts.get_or_init(|| documents(self.result.content(self.message)));
+        let in_texts = || texts().iter().find_map(|text| text.at(pointer));
+        self.in_structured.at(pointer).or_else(|| self.in_meta.at(pointer)).or_else(in_texts)
     }
 
     /// The value that is there and a text or a number.
@@ -79,7 +72,7 @@ impl<'a> Answer<'a> {
 
     /// Whether its `structuredContent` is what its tool promises.
     pub(super) fn keeps(&self, output: &Output) -> Result<(), Failure> {
-        output.check(self.places.structured.map(Json::raw)).map_err(|broken| {
+        output.check(self.result.structured(self.message).map(Json::raw)).map_err(|broken| {
             let group = match &broken {
                 Breach::Missing | Breach::TooDeep => {
                     "structuredContent is missing, although the tool has an output schema".to_owned()
@@ -93,54 +86,22 @@ impl<'a> Answer<'a> {
     /// The result as it came, cut.
     pub(super) fn failure(&self, group: String) -> Failure {
         // A character takes four bytes at most: what is looked at is enough, however large the rest.
-        let raw = String::from_utf8_lossy(&self.raw[..self.raw.len().min(4 * MOST_EXAMPLE)]);
+        let raw = self.result.raw();
+        let raw = String::from_utf8_lossy(&raw[..raw.len().min(4 * MOST_EXAMPLE)]);
         Failure { group, example: raw.chars().take(MOST_EXAMPLE).collect() }
     }
 }
 
-impl<'a> Places<'a> {
-    fn of(result: &'a str) -> Result<Self, Fault> {
-        let mut found = Self::default();
-        Cursor::whole(result, |cursor| {
-            cursor.members(|name, cursor| {
-                match name.text().as_deref() {
-                    Some("structuredContent") => {
-                        let structured = found.in_structured.take(result, cursor)?;
-                        found.structured = (!structured.is_null()).then_some(structured);
-                    }
-                    Some("_meta") => {
-                        found.in_meta.take(result, cursor)?;
-                    }
-                    Some("content") => found.content = Some(cursor.value()?),
-                    _ => {
-                        cursor.value()?;
-                    }
-                }
-                Ok::<_, Fault>(())
-            })
-        })?;
-        Ok(found)
-    }
-}
-
 impl<'a> Document<'a> {
-    /// Becomes the object at the cursor, which is in `text`; of two in one place the last counts.
-    fn take(&mut self, text: &'a str, cursor: &mut Cursor<'a>) -> Result<Json<'a>, Fault> {
-        self.text = Cow::Borrowed(text);
-        self.members.clear();
-        self.members.reserve(8);
-        cursor.places(&mut self.members)
-    }
-
     /// The JSON in a text that is itself given as JSON.
     fn in_text(json: Json<'a>) -> Option<Self> {
         // Most texts are words. An escaped letter may be a blank before the document.
         json.raw().strip_prefix('"')?.trim_start().starts_with(['{', '[', '\\']).then_some(())?;
         let text = json.text()?;
         let mut members = Vec::new();
-        let json = Cursor::whole(&text, |cursor| cursor.places(&mut members)).ok()?;
+        let json = Cursor::whole(&text, |cursor| cursor.places(Part::Other, &mut members)).ok()?;
         let is_list = json.is_array();
-        (is_list || json.is_object()).then_some(Self { text, members, is_list })
+        (is_list || json.is_object()).then_some(Self { text, members: members.into(), is_list })
     }
 
     /// The value that is there and not null.
@@ -168,7 +129,8 @@ mod tests {
     use super::*;
 
     fn found(result: &str, pointers: &str) -> Option<Value> {
-        Answer::parse(result.as_bytes()).find(&Pointers::parse(pointers).unwrap()).and_then(Json::value)
+        let result = ToolResult::read(result.to_owned());
+        Answer::of(&result).find(&Pointers::parse(pointers).unwrap()).and_then(Json::value)
     }
 
     #[test]
@@ -205,7 +167,7 @@ mod tests {
 
     #[test]
     fn an_example_is_cut_between_characters() {
-        let failure = Answer::parse("é".repeat(400).as_bytes()).failure(String::new());
+        let failure = Answer::of(&ToolResult::read("é".repeat(400))).failure(String::new());
         assert_eq!(failure.example, "é".repeat(MOST_EXAMPLE));
     }
 }

@@ -3,11 +3,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::capture::Record;
 use super::sent::Span;
 use super::stake::Stake;
+use crate::json::ToolResult;
 use crate::outcome::Outcome;
 use crate::time::Moment;
 use crate::trace::TraceContext;
@@ -80,8 +79,8 @@ pub struct Reply {
     pub outcome: Outcome,
     /// When.
     pub stamps: Stamps,
-    /// The raw JSON of the `result` member, where `outcome` is [`Outcome::Ok`].
-    pub result: Bytes,
+    /// The `result` member, where `outcome` is [`Outcome::Ok`].
+    pub result: ToolResult,
     /// What to group a failure by and show of it; `None` where `outcome` is [`Outcome::Ok`].
     pub failure: Option<Box<Failure>>,
     /// The connection that it came by; `None` where there was none, or the driver has none to name.

@@ -192,6 +192,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::json::ToolResult;
 
     fn expect(pointers: &str, want: &Value, result: &str, captured: Option<&str>) -> Result<(), String> {
         held(pointers, want, result, captured, "", &[]).map_err(|mismatch| mismatch.failure.group)
@@ -211,7 +212,7 @@ mod tests {
         let record = Record { fields: kept.into_iter().collect(), ..Record::default() };
         let asked =
             Asked { captured: Some(FieldId(0)), record: Some(&record), noted: &[Sent::Span(0)], arguments, spans };
-        expectation.check(&Answer::parse(result.as_bytes()), &asked)
+        expectation.check(&Answer::of(&ToolResult::read(result.to_owned())), &asked)
     }
 
     #[test]
@@ -266,7 +267,7 @@ mod tests {
     #[test]
     fn only_a_short_text_or_a_number_is_captured() {
         let capture = Capture { id: FieldId(0), pointers: Pointers::parse("/id").unwrap() };
-        let read = |id: Value| capture.read(&Answer::parse(json!({"_meta": {"id": id}}).to_string().as_bytes()));
+        let read = |id: Value| capture.read(&Answer::of(&ToolResult::read(json!({"_meta": {"id": id}}).to_string())));
         assert_eq!(read(json!("p1")).unwrap(), Kept { text: "p1".into(), is_number: false });
         assert_eq!(read(json!(12)).unwrap(), Kept { text: "12".into(), is_number: true });
         assert_eq!(read(json!("")).unwrap_err().failure.group, "/id is no id");

@@ -31,6 +31,7 @@ mod truth;
 mod wallet;
 mod words;
 
+pub use crate::json::ToolResult;
 pub use call::{Call, Choice, ConnectionId, FIRST_CALL_ID, Failure, OperationId, Reply, Stamps, Ties};
 pub use capture::Captures;
 pub use mix::Mix;
@@ -252,7 +253,7 @@ impl Workload {
         }
         if let Some(output) = output.filter(|_| reply.outcome == Outcome::Ok)
             && Dice::of_output(self.seed, arrival.flow.0, arrival.sequence).toss(self.check_output)
-            && let Err(failure) = Answer::parse(&reply.result).keeps(output)
+            && let Err(failure) = Answer::of(&reply.result).keeps(output)
         {
             reply.is_wrong(failure);
         }
@@ -302,7 +303,7 @@ impl Workload {
         let scene = Scene { arrival, call, reply };
         let asked = compiled.needs.filter(|_| compiled.must_find).zip(call.ties.record.as_ref());
         let asked = asked.map(|((name, _), record)| (name, record));
-        let answer = Answer::parse(&reply.result);
+        let answer = Answer::of(&reply.result);
         let probe = call.ties.stake.as_deref().map(|stake| {
             *told = compiled.promises.told(&answer);
             stake.probe()
@@ -318,9 +319,7 @@ impl Workload {
             Some(truth::missed(name, record, scene, words, captures))
         };
         let wrong = match compiled.check(&answer, call) {
-            _ if asked.is_some() && truth::is_missing(&answer) => {
-                said_missing(&String::from_utf8_lossy(&reply.result), captures)
-            }
+            _ if asked.is_some() && truth::is_missing(&answer) => said_missing(&reply.result.text(), captures),
             Ok(fields) => {
                 // What a probe found again is kept already, and what was refused is no payment that must be found.
                 let is_new = compiled.is_asked_for() && !matches!(probe, Some(Some(Probe::Later)));

@@ -157,13 +157,11 @@ fn operation(name: &str, arguments: Value, capture: &[(&str, &str)], expect: &[(
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::arrival::{Arrival, FlowId};
     use crate::outcome::Outcome;
     use crate::time::Moment;
-    use crate::workload::{Mix, OperationId, Reply, RunIdentity, Stamps, Workload};
+    use crate::workload::{Mix, OperationId, Reply, RunIdentity, Stamps, ToolResult, Workload};
 
     #[test]
     fn a_promise_about_what_other_arguments_do_not_send_is_taken_out() {
@@ -239,7 +237,7 @@ mod tests {
             let mut reply = Reply {
                 outcome: Outcome::Ok,
                 stamps: Stamps::default(),
-                result: Bytes::from(result.replace("AMOUNT", &sent["amount"].to_string())),
+                result: ToolResult::read(result.replace("AMOUNT", &sent["amount"].to_string())),
                 failure: None,
                 connection: None,
             };

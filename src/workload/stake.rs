@@ -315,7 +315,7 @@ fn is_about_the_body(reply: &Reply) -> bool {
 }
 
 fn text_of(reply: &Reply) -> String {
-    String::from_utf8_lossy(&reply.result).into_owned()
+    reply.result.text().into_owned()
 }
 
 fn finding(violation: Violation, (arrival, call): Made<'_>, reply: &Reply, expected: &str, said: &str) -> Finding {

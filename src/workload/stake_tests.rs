@@ -1,7 +1,5 @@
 //! Each way to answer a key that is used again, and what is made of it.
 
-use bytes::Bytes;
-
 use super::*;
 use crate::arrival::FlowId;
 use crate::outcome::Violation;
@@ -79,9 +77,9 @@ impl Lane {
             outcome,
             stamps: Stamps { sent, done: arrival.intended, ..Stamps::default() },
             result: if let Answered::Ok(result) = answered {
-                Bytes::copy_from_slice(result.as_bytes())
+                ToolResult::read(result.to_owned())
             } else {
-                Bytes::new()
+                ToolResult::default()
             },
             failure,
             connection: None,

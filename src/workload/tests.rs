@@ -1,7 +1,5 @@
 //! The workload as the engine uses it: choices, calls, and what replies teach.
 
-use bytes::Bytes;
-
 use super::*;
 use crate::arrival::FlowId;
 use crate::outcome::Violation;
@@ -21,7 +19,7 @@ fn reply(result: &str) -> Reply {
     Reply {
         outcome: Outcome::Ok,
         stamps: Stamps::default(),
-        result: Bytes::copy_from_slice(result.as_bytes()),
+        result: ToolResult::read(result.to_owned()),
         failure: None,
         connection: None,
     }

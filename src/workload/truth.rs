@@ -219,7 +219,7 @@ fn words_of_status(status: &str) -> Cow<'_, str> {
 
 /// The words of an answer whose expectations were not met, where they say that there is nothing.
 pub(super) fn words_of_missing<'a>(mismatch: &Mismatch, reply: &'a Reply, asked: &str) -> Option<Cow<'a, str>> {
-    let words = String::from_utf8_lossy(&reply.result);
+    let words = reply.result.text();
     (mismatch.is_missing && words::say_missing(&words, asked)).then_some(words)
 }
 
@@ -281,7 +281,7 @@ pub(super) fn unexplained(missed: Missed) -> Finding {
 /// An answer that does not meet an expectation, as an outcome and, where that breaks a promise about money, as a finding.
 pub(super) fn mismatched(mismatch: Mismatch, scene: Scene<'_>) -> (Failure, Option<Finding>) {
     let Mismatch { failure, violation, expected, .. } = mismatch;
-    let said = String::from_utf8_lossy(&scene.reply.result);
+    let said = scene.reply.result.text();
     let finding = violation.map(|violation| Finding {
         violation,
         calls: 1,
@@ -301,10 +301,11 @@ impl Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::ToolResult;
 
     #[test]
     fn a_status_may_say_it_too() {
-        let says = |result: &str| is_missing(&Answer::parse(result.as_bytes()));
+        let says = |result: &str| is_missing(&Answer::of(&ToolResult::read(result.to_owned())));
         assert!(says(r#"{"structuredContent":{"payment_id":"p","status":"NOT_FOUND"}}"#));
         assert!(says(r#"{"content":[{"type":"text","text":"{\"error\":{\"code\":\"not-found\"}}"}]}"#));
         assert!(!says(r#"{"structuredContent":{"payment_id":"p","status":"pending"}}"#));
@@ -313,7 +314,8 @@ mod tests {
 
     #[test]
     fn an_answer_without_what_was_asked_for_may_say_so_in_one_word_or_a_flag() {
-        let says = |body: &str| is_missing(&Answer::parse(format!(r#"{{"structuredContent":{body}}}"#).as_bytes()));
+        let says =
+            |body: &str| is_missing(&Answer::of(&ToolResult::read(format!(r#"{{"structuredContent":{body}}}"#))));
         for body in [
             r#"{"status":"unknown"}"#,
             r#"{"status":"MISSING"}"#,
@@ -332,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_status_is_read_by_its_words_and_that_of_the_payment_before_that_of_the_envelope() {
-        let of = |body: &str| standing(&Answer::parse(format!(r#"{{"structuredContent":{body}}}"#).as_bytes()));
+        let of = |body: &str| standing(&Answer::of(&ToolResult::read(format!(r#"{{"structuredContent":{body}}}"#))));
         for (body, expected) in [
             (r#"{"status":"processed"}"#, Standing::Done),
             (r#"{"status":"processing"}"#, Standing::Pending),
