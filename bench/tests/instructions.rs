@@ -23,8 +23,8 @@ type Subject = (&'static str, fn(u64), f64);
 const SUBJECTS: [Subject; 6] = [
     ("schedule", schedule, 0.75),
     ("template", template, 14.4),
-    ("parse", parse, 8.8),
-    ("learn", learn, 20.2),
+    ("parse", parse, 10.0),
+    ("learn", learn, 16.0),
     ("record", record, 2.6),
     ("judge", judged, 135.0),
 ];
