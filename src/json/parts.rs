@@ -9,69 +9,76 @@ use bytes::Bytes;
 
 use super::{Cursor, Fault, Json, Member, Name, Range};
 
-/// Room for the members that most results have, and for the parts.
+/// Room for the parts, and for the members that most results have.
 const FEW: usize = 12;
 
-/// What a member is one of.
+/// What of a tool's result something is, or is a member of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// The result; it has no name.
+    /// All of it.
     Whole,
     Structured,
-    InStructured,
     Meta,
-    InMeta,
     Content,
-    /// Of anything else.
+    /// Something else.
     Other,
 }
 
-/// Where in a text the parts of a tool's result are. In one list, as it is passed from hand to hand.
+/// Where in a text the parts of a tool's result are. In one list, as it is passed from hand to hand: first the parts, each at the
+/// place of its [`Part`], then the members of some.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Parts(Vec<Member>);
 
 impl Parts {
     /// Passes over the value at the cursor, which the result has under `name`, and notes where it is if it is a part; says
-    /// whether that part had been there before. Of two the last counts.
+    /// whether that part had been there before. Of two the first counts: such a result is none.
     ///
     /// # Errors
     /// It is no JSON, or nested too deep.
     pub(crate) fn take(&mut self, name: &str, cursor: &mut Cursor<'_>) -> Result<bool, Fault> {
-        let (part, inner) = match name {
-            "structuredContent" => (Part::Structured, Some(Part::InStructured)),
-            "_meta" => (Part::Meta, Some(Part::InMeta)),
-            "content" => (Part::Content, None),
+        let (part, has_members) = match name {
+            "structuredContent" => (Part::Structured, true),
+            "_meta" => (Part::Meta, true),
+            "content" => (Part::Content, false),
             _ => return cursor.value().map(|_| false),
         };
-        let is_twice = !self.of(part).is_empty();
-        if is_twice {
-            self.0.retain(|member| member.part != part && Some(member.part) != inner);
-        }
-        if self.0.is_empty() {
-            self.0.reserve(FEW);
+        if self.place(part).is_some() {
+            return cursor.value().map(|_| true);
         }
         let start = cursor.at();
-        match inner {
-            Some(inner) => cursor.places(inner, &mut self.0)?,
-            None => cursor.value()?,
-        };
+        self.make_room();
+        if has_members {
+            cursor.places(part, &mut self.0)?;
+        } else {
+            cursor.value()?;
+        }
         self.put(part, start..cursor.at());
-        Ok(is_twice)
+        Ok(false)
     }
 
-    /// Notes where a part is, or the whole.
+    /// Notes where a part is.
     pub(crate) fn put(&mut self, part: Part, value: Range) {
-        self.0.push(Member { name: 0..0, is_escaped: false, value, part });
+        self.make_room();
+        self.0[part as usize].value = value;
     }
 
-    /// Those of one kind, which are beside each other.
-    fn of(&self, part: Part) -> &[Member] {
-        let from = &self.0[self.0.iter().position(|member| member.part == part).unwrap_or(self.0.len())..];
-        &from[..from.iter().position(|member| member.part != part).unwrap_or(from.len())]
+    fn make_room(&mut self) {
+        if self.0.is_empty() {
+            self.0.reserve(FEW);
+            let parts = [Part::Whole, Part::Structured, Part::Meta, Part::Content];
+            self.0.extend(parts.map(|part| Member { name: 0..0, is_escaped: false, value: 0..0, part }));
+        }
     }
 
     fn place(&self, part: Part) -> Option<Range> {
-        self.of(part).first().map(|member| member.value.clone())
+        self.0.get(part as usize).map(|member| member.value.clone()).filter(|value| !value.is_empty())
+    }
+
+    /// The members of a part, which are beside each other.
+    fn members(&self, part: Part) -> &[Member] {
+        let all = self.0.get(Part::Other as usize..).unwrap_or_default();
+        let from = &all[all.iter().position(|member| member.part == part).unwrap_or(all.len())..];
+        &from[..from.iter().position(|member| member.part != part).unwrap_or(from.len())]
     }
 }
 
@@ -125,12 +132,12 @@ impl ToolResult {
 
     /// The members of that.
     pub(crate) fn in_structured(&self) -> &[Member] {
-        self.parts.of(Part::InStructured)
+        self.parts.members(Part::Structured)
     }
 
     /// The members of the result's metadata.
     pub(crate) fn in_meta(&self) -> &[Member] {
-        self.parts.of(Part::InMeta)
+        self.parts.members(Part::Meta)
     }
 
     /// The list of content in that text.
@@ -157,8 +164,8 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_are_where_they_are_said_to_be_and_the_last_of_two_counts() {
-        let result = r#"{"structuredContent":{"old":1},"_meta":{"a":{"b":2}},"content":[3],"structuredContent": {"i\u0064":4 , "x":"y"}}"#;
+    fn the_parts_are_where_they_are_said_to_be_and_the_first_of_two_counts() {
+        let result = r#"{"structuredContent": {"i\u0064":4 , "x":"y"},"_meta":{"a":{"b":2}},"content":[3],"structuredContent":{"new":1},"content":[]}"#;
         let read = ToolResult::read(result);
         assert_eq!(
             parts(&read),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::headers::HeaderPlan;
 use super::*;
+use crate::json::ToolResult;
 
 /// Answers of the common servers, each to a request with the id 7.
 const ANSWERS: [&str; 14] = [
@@ -140,7 +141,11 @@ fn mangled(answer: usize, manglings: &[Mangling]) -> Vec<u8> {
 /// What is said to hold of every message, whatever its bytes.
 fn check(message: &[u8]) -> Result<(), TestCaseError> {
     let said = match read_reply(message, 7) {
-        Ok(Some(Body::Result(Answer { raw: result, gist, .. }))) => {
+        Ok(Some(Body::Result(answer))) => {
+            let (result, gist) = (answer.raw, answer.gist);
+            let whole = ToolResult::within(Bytes::copy_from_slice(message), answer.into_parts());
+            prop_assert_eq!(whole.raw(), result.as_bytes());
+            prop_assert_eq!(values_of(&whole), values_of(&ToolResult::read(result.to_owned())));
             // It is a part of the message, and the message is what it was taken for.
             let value: Value = match serde_json::from_slice(message) {
                 Ok(value) => value,
@@ -189,6 +194,14 @@ fn check(message: &[u8]) -> Result<(), TestCaseError> {
         prop_assert!(ends);
     }
     Ok(())
+}
+
+/// What is found in the parts of a result.
+fn values_of(result: &ToolResult) -> Vec<String> {
+    let message = result.message();
+    let parts = result.structured(message).into_iter().chain(result.content(message));
+    let members = result.in_structured().iter().chain(result.in_meta()).map(|member| member.value(message));
+    parts.chain(members).map(|value| value.raw().to_owned()).collect()
 }
 
 fn check_result(result: &str, gist: Gist) -> Result<(), TestCaseError> {
