@@ -159,6 +159,8 @@ impl<C: Clock + 'static> Errands<C> {
             });
         }
         let id = answer.headers.get(&SESSION).and_then(|id| id.to_str().ok()).map(str::to_owned);
+        // It may be large, and the server may take its time from here on.
+        drop(answer);
         let session = Session::new(&self.head, id);
         // Servers answer this with 202, 200 or 204, some with an error: whatever it is, the handshake is over.
         let _ = self.send(session.head.post(initialized()), NO_ID).await;

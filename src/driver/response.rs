@@ -18,11 +18,11 @@ pub(super) const TOO_LARGE: Garbled = Garbled("message head is too large");
 /// Headers of an answer that somebody looks at.
 static OF_INTEREST: [HeaderName; 5] = [CONTENT_TYPE, CONTENT_ENCODING, RETRY_AFTER, LOCATION, SESSION];
 
-/// Content types that most answers have, in all letters: such a one takes no memory of its own.
+/// Content types that most answers have, letter for letter: such a one takes no memory of its own.
 const COMMON: [&str; 4] =
     ["application/json", "application/json; charset=utf-8", "application/json;charset=utf-8", "text/event-stream"];
 
-/// The headers of an answer that somebody looks at, the first of each name.
+/// The headers of an answer that somebody looks at, the first of each name; of HTTP/2, whose machine has them already, all.
 #[derive(Debug, Default)]
 pub(super) struct Noted {
     /// Beside the others: most answers have no other.

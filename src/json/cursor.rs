@@ -59,21 +59,29 @@ impl<'a> Cursor<'a> {
         Ok(self.since(start))
     }
 
-    /// The same; `found` gets the places of the members in the whole text, as those of `part`.
+    /// The same; `found` gets the places of the members in the whole text, as those of `part`, or none of them where there are more
+    /// than `most`.
     ///
     /// # Errors
     /// It is no JSON, or nested too deep.
-    pub(crate) fn places(&mut self, part: Part, found: &mut Vec<Member>) -> Result<Json<'a>, Fault> {
+    pub(crate) fn places(&mut self, part: Part, most: usize, found: &mut Vec<Member>) -> Result<Json<'a>, Fault> {
         if self.byte() != b'{' {
             return self.value();
         }
-        let start = self.at;
+        let (start, first) = (self.at, found.len());
+        let mut count = 0;
         self.object(|Place { range, is_escaped }, cursor| {
             let value = cursor.at;
             cursor.pass()?;
-            found.push(Member { name: range, is_escaped, value: value..cursor.at, part });
+            count += 1;
+            if count <= most {
+                found.push(Member { name: range, is_escaped, value: value..cursor.at, part });
+            }
             Ok::<_, Fault>(())
         })?;
+        if count > most {
+            found.truncate(first);
+        }
         Ok(self.since(start))
     }
 

@@ -17,7 +17,7 @@ use serde_json::{Number, Value};
 
 pub(crate) use cursor::Cursor;
 pub use parts::ToolResult;
-pub(crate) use parts::{Part, Parts};
+pub(crate) use parts::{MOST_NOTED, Part, Parts};
 
 /// The deepest nesting of a text that is read: that of `serde_json`, which reads what is found.
 pub(crate) const DEEPEST: usize = 128;

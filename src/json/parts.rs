@@ -11,6 +11,8 @@ use super::{Cursor, Fault, Json, Member, Name, Range};
 
 /// Room for the parts, and for the members that most results have.
 const FEW: usize = 12;
+/// So many members of a part are noted, or none: a list of them all could be much larger than the message.
+pub(crate) const MOST_NOTED: usize = 256;
 
 /// What of a tool's result something is, or is a member of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub(crate) struct Parts(Vec<Member>);
 
 impl Parts {
     /// Passes over the value at the cursor, which the result has under `name`, and notes where it is if it is a part; says
-    /// whether that part had been there before. Of two the first counts: such a result is none.
+    /// whether that part had been there before, which no result may say. The first is kept then.
     ///
     /// # Errors
     /// It is no JSON, or nested too deep.
@@ -48,7 +50,7 @@ impl Parts {
         let start = cursor.at();
         self.make_room();
         if has_members {
-            cursor.places(part, &mut self.0)?;
+            cursor.places(part, MOST_NOTED, &mut self.0)?;
         } else {
             cursor.value()?;
         }
@@ -130,12 +132,17 @@ impl ToolResult {
         part.filter(|structured| !structured.is_null())
     }
 
-    /// The members of that.
+    /// The result's metadata in that text, if there is any.
+    pub(crate) fn meta<'a>(&self, message: &'a str) -> Option<Json<'a>> {
+        self.parts.place(Part::Meta).map(|part| Json(&message[part]))
+    }
+
+    /// The members of the structured content, unless there are more than [`MOST_NOTED`].
     pub(crate) fn in_structured(&self) -> &[Member] {
         self.parts.members(Part::Structured)
     }
 
-    /// The members of the result's metadata.
+    /// The same of the metadata.
     pub(crate) fn in_meta(&self) -> &[Member] {
         self.parts.members(Part::Meta)
     }
@@ -172,6 +179,16 @@ mod tests {
             [&[r"i\u0064 4", r#"x "y""#][..], &[r#"{"i\u0064":4 , "x":"y"}"#], &[r#"a {"b":2}"#], &["[3]"]]
         );
         assert_eq!((read.raw(), &*read.text()), (result.as_bytes(), result));
+    }
+
+    #[test]
+    fn a_list_of_members_takes_a_bounded_room_however_many_there_are() {
+        for (count, noted) in [(MOST_NOTED, MOST_NOTED), (MOST_NOTED + 1, 0), (100_000, 0)] {
+            let members = vec![r#""":0"#; count].join(",");
+            let read = ToolResult::read(format!(r#"{{"_meta":{{{members}}},"structuredContent":{{{members}}}}}"#));
+            assert_eq!([read.in_meta().len(), read.in_structured().len()], [noted; 2]);
+            assert!(read.parts.0.capacity() <= 4 * MOST_NOTED, "{}", read.parts.0.capacity());
+        }
     }
 
     #[test]

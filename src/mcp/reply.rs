@@ -1,4 +1,4 @@
-//! What a server said: JSON-RPC messages and tool results, read by borrowing and only as far as needed.
+//! What a server said: JSON-RPC messages and tool results, read once and by borrowing.
 
 use std::borrow::Cow;
 

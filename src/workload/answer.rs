@@ -1,4 +1,5 @@
-//! A tool's result, taken apart as far as somebody looks for something in it.
+//! A tool's result, and what is found in it. Its parts were noted as it was read; its texts are read when somebody looks for
+//! something in them.
 //!
 //! Servers put the same value in different places: `structuredContent`, the result's `_meta`, or JSON inside the text
 //! content. A pointer is tried in each of these, in that order.
@@ -10,7 +11,7 @@ use super::Failure;
 use super::pointer::{Pointer, Pointers};
 use super::same::Kept;
 use super::schema::{Breach, Output};
-use crate::json::{Cursor, Json, Member, Part, ToolResult};
+use crate::json::{Cursor, Json, MOST_NOTED, Member, Part, ToolResult};
 
 /// The most characters of a group of failures, and of an example.
 const MOST_GROUP: usize = 120;
@@ -25,20 +26,26 @@ pub(super) struct Answer<'a> {
     texts: OnceCell<Vec<Document<'a>>>,
 }
 
-/// A text with JSON in it, and where the members are that are looked for first.
-struct Document<'a> {
-    text: Cow<'a, str>,
-    members: Cow<'a, [Member]>,
-    /// Whether it has items in place of members.
-    is_list: bool,
+/// JSON with values in it.
+enum Document<'a> {
+    /// An object in a text, and where its members are, which are looked for first.
+    Noted { text: Cow<'a, str>, members: Cow<'a, [Member]> },
+    /// An object with too many members for that.
+    Wide(Json<'a>),
+    /// A text that is such an object or a list, and is read again for each look.
+    Text(Cow<'a, str>),
 }
 
 impl<'a> Answer<'a> {
     /// The answer that `result` is. Its texts are taken apart only when something is looked for in them.
     pub(super) fn of(result: &'a ToolResult) -> Self {
         let message = result.message();
-        let document = |members| Document { text: message.into(), members: Cow::Borrowed(members), is_list: false };
-        let (in_structured, in_meta) = (document(result.in_structured()), document(result.in_meta()));
+        let document = |part: Option<Json<'a>>, members: &'a [Member]| match part.filter(|part| part.is_object()) {
+            Some(part) if members.is_empty() => Document::Wide(part),
+            _ => Document::Noted { text: message.into(), members: members.into() },
+        };
+        let in_structured = document(result.structured(message), result.in_structured());
+        let in_meta = document(result.meta(message), result.in_meta());
         Self { result, message, in_structured, in_meta, texts: OnceCell::new() }
     }
 
@@ -99,19 +106,24 @@ impl<'a> Document<'a> {
         json.raw().strip_prefix('"')?.trim_start().starts_with(['{', '[', '\\']).then_some(())?;
         let text = json.text()?;
         let mut members = Vec::new();
-        let json = Cursor::whole(&text, |cursor| cursor.places(Part::Other, &mut members)).ok()?;
-        let is_list = json.is_array();
-        (is_list || json.is_object()).then_some(Self { text, members: members.into(), is_list })
+        let json = Cursor::whole(&text, |cursor| cursor.places(Part::Other, MOST_NOTED, &mut members)).ok()?;
+        match (json.is_object(), json.is_array()) {
+            (true, _) if !members.is_empty() => Some(Self::Noted { text, members: members.into() }),
+            (false, false) => None,
+            _ => Some(Self::Text(text)),
+        }
     }
 
     /// The value that is there and not null.
     fn at(&self, pointer: &Pointer) -> Option<Json<'_>> {
-        let outermost = if self.is_list {
-            Json::read(&self.text).ok()?.at(pointer.head())
-        } else {
+        let outermost = match self {
             // Of members with one name the last counts, as with most readers of JSON.
-            let member = self.members.iter().rfind(|member| member.is(pointer.head(), &self.text));
-            member.map(|member| member.value(&self.text))
+            Self::Noted { text, members } => {
+                let member = members.iter().rfind(|member| member.is(pointer.head(), text));
+                member.map(|member| member.value(text))
+            }
+            Self::Wide(object) => object.at(pointer.head()),
+            Self::Text(text) => Json::read(text).ok()?.at(pointer.head()),
         };
         pointer.in_member(outermost?).filter(|value| !value.is_null() && value.is_readable())
     }
@@ -163,6 +175,28 @@ mod tests {
         for no_object in [r#"{"structuredContent":[1]}"#, r#"{"structuredContent":"id"}"#, "not json", "[]", ""] {
             assert_eq!(found(no_object, "/id|/0"), None, "{no_object}");
         }
+    }
+
+    #[test]
+    fn in_an_object_with_many_members_each_is_found_all_the_same() {
+        let many = |count: usize| {
+            let members: Vec<String> = (0..count).map(|at| format!(r#""m{at}":{{"x":{at}}}"#)).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        for count in [MOST_NOTED, MOST_NOTED + 1] {
+            let (object, last) = (many(count), format!("/m{}/x|/m0/x", count - 1));
+            let text = Value::from(object.as_str());
+            for result in [
+                format!(r#"{{"structuredContent":{object}}}"#),
+                format!(r#"{{"structuredContent":{{"a":1}},"_meta":{object},"content":[]}}"#),
+                format!(r#"{{"_meta":{{}},"content":[{{"type":"text","text":{text}}}]}}"#),
+            ] {
+                assert_eq!(found(&result, &last), Some(json!(count - 1)));
+                assert_eq!(found(&result, "/none"), None);
+            }
+        }
+        let twice = many(MOST_NOTED + 1).replace("m256", "m0");
+        assert_eq!(found(&format!(r#"{{"structuredContent":{twice}}}"#), "/m0/x"), Some(json!(256)));
     }
 
     #[test]
