@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::headers::HeaderPlan;
 use super::*;
-use crate::json::ToolResult;
+use crate::json::{MOST_NOTED, ToolResult};
 
 /// Answers of the common servers, each to a request with the id 7.
 const ANSWERS: [&str; 14] = [
@@ -163,6 +163,9 @@ fn check(message: &[u8]) -> Result<(), TestCaseError> {
             prop_assert!(value["id"] == 7 || value["id"] == "7", "{}", value);
             prop_assert_eq!(&value["result"], &serde_json::from_str::<Value>(result).unwrap_or_default());
             prop_assert!(message.as_ptr_range().contains(&result.as_ptr()));
+            if gist.of_tool(result.as_bytes()).is_ok() {
+                check_members(&value["result"], &whole)?;
+            }
             check_result(result, gist)?;
             Said::Result(result)
         }
@@ -202,6 +205,21 @@ fn values_of(result: &ToolResult) -> Vec<String> {
     let parts = result.structured(message).into_iter().chain(result.content(message));
     let members = result.in_structured().iter().chain(result.in_meta()).map(|member| member.value(message));
     parts.chain(members).map(|value| value.raw().to_owned()).collect()
+}
+
+/// Each member of a part is found under its name, unless there are too many to be noted.
+fn check_members(said: &Value, result: &ToolResult) -> Result<(), TestCaseError> {
+    let message = result.message();
+    for (part, noted) in [("structuredContent", result.in_structured()), ("_meta", result.in_meta())] {
+        let members = said[part].as_object().into_iter().flatten();
+        for (name, value) in members.filter(|_| !noted.is_empty()) {
+            let found = noted.iter().rfind(|member| member.is(name, message));
+            let found = found.and_then(|member| member.value(message).value());
+            prop_assert_eq!(found.as_ref(), Some(value));
+        }
+        prop_assert!(noted.len() <= MOST_NOTED);
+    }
+    Ok(())
 }
 
 fn check_result(result: &str, gist: Gist) -> Result<(), TestCaseError> {
