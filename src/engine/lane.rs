@@ -173,9 +173,12 @@ impl<D: Driver + 'static> Lane<'_, D> {
     }
 
     /// When to wake next: for the next arrival, for one that has waited too long, or to hand over.
-    fn wake(&self, pulse: &Pulse, now: Moment) -> Moment {
+    fn wake(&mut self, pulse: &Pulse, now: Moment) -> Moment {
         let next = self.schedule.peek().map_or(Moment::FAR, |next| next.intended);
-        let paced = if pulse.economical { next.max(Moment::from_nanos(now.as_nanos() + QUANTUM)) } else { next };
+        // Nothing that is looked at now may still be changed.
+        let may_bunch = pulse.economical && next.since(now) + QUANTUM < LOOK_AHEAD;
+        let bunch = if may_bunch { self.schedule.last_within(QUANTUM) } else { None };
+        let paced = bunch.unwrap_or(next);
         // Until then it may have more, and then it is over.
         let open_until = self.schedule.open_until();
         let paced = if self.ear.is_open() && open_until > now { paced.min(open_until) } else { paced };

@@ -1,5 +1,8 @@
 //! All flows of one lane in the order in which their arrivals are due.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use crate::arrival::{Arrival, Arrivals, FlowId, Profile, Shard};
 use crate::plan::Plan;
 use crate::time::Moment;
@@ -7,6 +10,8 @@ use crate::time::Moment;
 /// The arrivals of one lane: the flows' schedules, merged by intended start, ties in the order of the plan.
 pub(super) struct Schedule {
     flows: Vec<Upcoming>,
+    /// Arrivals that were looked at before they are due, and come before those of the flows.
+    ahead: VecDeque<Arrival>,
     /// Nothing is due later.
     until: Moment,
 }
@@ -24,16 +29,39 @@ impl Schedule {
             let mut rest = Arrivals::new(id, flow.arrivals, &flow.load, plan.seed, shard, flow.total);
             Upcoming { next: rest.next(), rest }
         });
-        Self { flows: flows.collect(), until: Moment::FAR }
+        Self { flows: flows.collect(), ahead: VecDeque::new(), until: Moment::FAR }
     }
 
     /// The arrival that is due next.
     pub(super) fn peek(&self) -> Option<&Arrival> {
-        let next = self.flows.iter().filter_map(|flow| flow.next.as_ref()).min_by_key(|arrival| arrival.intended);
+        let next = self.ahead.front().or_else(|| self.first());
         next.filter(|arrival| arrival.intended <= self.until)
     }
 
-    /// Goes on under other profiles, one for each flow: what was not taken yet is due when they say.
+    /// When the last of those is due that are due no later than `span` after the next one. These are due then, whatever
+    /// is adopted later.
+    pub(super) fn last_within(&mut self, span: Duration) -> Option<Moment> {
+        let limit = self.peek()?.intended.after(span).min(self.until);
+        while self.first().is_some_and(|next| next.intended <= limit) {
+            let next = self.draw();
+            self.ahead.extend(next);
+        }
+        self.ahead.iter().rev().map(|arrival| arrival.intended).find(|intended| *intended <= limit)
+    }
+
+    /// The first arrival of the flows.
+    fn first(&self) -> Option<&Arrival> {
+        self.flows.iter().filter_map(|flow| flow.next.as_ref()).min_by_key(|arrival| arrival.intended)
+    }
+
+    /// Takes the first arrival of the flows.
+    fn draw(&mut self) -> Option<Arrival> {
+        let first = self.first()?.flow;
+        let flow = &mut self.flows[usize::from(first.0)];
+        std::mem::replace(&mut flow.next, flow.rest.next())
+    }
+
+    /// Goes on under other profiles, one for each flow: what was not taken or looked at yet is due when they say.
     pub(super) fn adopt(&mut self, loads: &[Profile]) {
         for (flow, load) in self.flows.iter_mut().zip(loads) {
             flow.next = flow.rest.adopt(load);
@@ -55,9 +83,8 @@ impl Iterator for Schedule {
     type Item = Arrival;
 
     fn next(&mut self) -> Option<Arrival> {
-        let first = self.peek()?.flow;
-        let flow = &mut self.flows[usize::from(first.0)];
-        std::mem::replace(&mut flow.next, flow.rest.next())
+        self.peek()?;
+        self.ahead.pop_front().or_else(|| self.draw())
     }
 }
 
@@ -84,6 +111,46 @@ mod tests {
         assert!(all.is_sorted_by_key(|arrival| arrival.intended));
         assert_eq!(all.iter().filter(|arrival| arrival.flow == FlowId(0)).count(), 200);
         assert!(all.iter().filter(|arrival| arrival.flow == FlowId(1)).count() > 200);
+    }
+
+    #[test]
+    fn looking_ahead_changes_nothing_of_what_is_due() {
+        let whole: Vec<_> = Schedule::new(&plan(), Shard::WHOLE).collect();
+        let mut schedule = Schedule::new(&plan(), Shard::WHOLE);
+        let mut left = &whole[..];
+        for (span, takes) in [(0, 1), (7, 3), (400, 2), (30, 9), (2, 4)].into_iter().cycle() {
+            let Some(next) = left.first() else { break };
+            let span = Duration::from_millis(span);
+            let within = left.iter().take_while(|arrival| arrival.intended <= next.intended.after(span));
+            assert_eq!(schedule.last_within(span), within.last().map(|arrival| arrival.intended));
+            assert_eq!(schedule.last_within(Duration::ZERO), Some(next.intended));
+            let taken = left.split_off(..takes.min(left.len())).unwrap_or_default();
+            assert_eq!(schedule.by_ref().take(taken.len()).collect::<Vec<_>>(), taken);
+        }
+        assert_eq!((schedule.last_within(Duration::from_secs(9)), schedule.next()), (None, None));
+    }
+
+    #[test]
+    fn what_was_looked_at_is_left_out_where_the_schedule_is_cut_and_stays_where_the_rest_changes() {
+        let start = |plan: &Plan| {
+            let mut schedule = Schedule::new(plan, Shard::WHOLE);
+            assert_eq!(schedule.by_ref().take(10).count(), 10);
+            let last = schedule.last_within(Duration::from_millis(100)).unwrap();
+            (schedule, last)
+        };
+        let plan = plan();
+        let (mut cut, last) = start(&plan);
+        let until = Moment::from_nanos(last.as_nanos() - 40_000_000);
+        cut.cut(until);
+        assert!(cut.last_within(Duration::from_secs(9)).unwrap() <= until);
+        let left: Vec<_> = cut.collect();
+        assert!((3..15).contains(&left.len()) && left.iter().all(|arrival| arrival.intended <= until));
+
+        let (mut changed, last) = start(&plan);
+        let loads: Vec<_> = plan.flows.iter().map(|flow| flow.load.until(last)).collect();
+        changed.adopt(&loads);
+        let whole = Schedule::new(&plan, Shard::WHOLE).skip(10);
+        assert_eq!(changed.collect::<Vec<_>>(), whole.take_while(|next| next.intended <= last).collect::<Vec<_>>());
     }
 
     #[test]
