@@ -1,9 +1,7 @@
 //! One lane: a thread's loop that sends what is due and never waits for an answer.
 
 use std::io;
-use std::num::NonZeroU32;
 use std::ops::ControlFlow;
-use std::panic::resume_unwind;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,7 +16,7 @@ use super::schedule::Schedule;
 use super::steering::{Ear, LOOK_AHEAD, Loads};
 use super::{Haste, LaneEnd};
 use crate::driver::Driver;
-use crate::plan::Pacing;
+use crate::plan::{Pacing, Plan};
 use crate::time::{Clock, Moment};
 
 /// Late arrivals go out in slices of this many, so that replies are handled in between.
@@ -36,12 +34,8 @@ const GRACE: Duration = Duration::from_secs(1);
 const FAREWELL: Duration = Duration::from_millis(1500);
 
 /// What a lane's loop needs beside its desk.
-pub(super) struct Lane<D: Driver + 'static> {
-    /// How long a call may take.
-    pub(super) timeout: Duration,
-    pub(super) pacing: Pacing,
-    /// How many lanes there are.
-    pub(super) lanes: NonZeroU32,
+pub(super) struct Lane<'a, D: Driver + 'static> {
+    pub(super) plan: &'a Plan,
     pub(super) clock: MonotonicClock,
     pub(super) schedule: Schedule,
     /// What the schedule follows.
@@ -56,27 +50,16 @@ pub(super) struct Lane<D: Driver + 'static> {
     pub(super) cut: Option<Moment>,
 }
 
-impl<D: Driver + 'static> Lane<D> {
+impl<D: Driver + 'static> Lane<'_, D> {
     /// Runs the lane to its end on the current thread's runtime. Whatever is still unanswered then is abandoned.
-    pub(super) async fn run(self) -> io::Result<LaneEnd> {
+    pub(super) async fn run(mut self) -> io::Result<LaneEnd> {
         let tasks = LocalSet::new();
-        // A task among those of its calls, so that it can let them go first without a look at what has come.
-        let work = tasks.spawn_local(self.work_to_the_end());
-        let (mut lane, result) = match tasks.run_until(work).await {
-            Ok(ended) => ended,
-            // Nobody cancels it.
-            Err(panicked) => resume_unwind(panicked.into_panic()),
-        };
+        let result = tasks.run_until(self.work()).await;
         // Calls still in flight end here; each says so to its recorder as it is dropped.
         drop(tasks);
-        LocalSet::new().run_until(lane.close()).await;
-        lane.desk.hand_over_last();
-        result.map(|stopped| LaneEnd { due: lane.due, stopped })
-    }
-
-    async fn work_to_the_end(mut self) -> (Self, io::Result<Option<Moment>>) {
-        let result = self.work().await;
-        (self, result)
+        LocalSet::new().run_until(self.close()).await;
+        self.desk.hand_over_last();
+        result.map(|stopped| LaneEnd { due: self.due, stopped })
     }
 
     /// Lets the driver take back what it opened. Once the run was stopped there is little time for that.
@@ -186,7 +169,7 @@ impl<D: Driver + 'static> Lane<D> {
 
     /// When whatever is still unanswered will never be: an arrival may wait for as long as its call may take.
     fn given_up(&self, cut: Moment) -> Moment {
-        cut.after(self.timeout.saturating_mul(2).saturating_add(GRACE))
+        cut.after(self.plan.run.timeout.saturating_mul(2).saturating_add(GRACE))
     }
 
     /// When to wake next: for the next arrival, for one that has waited too long, or to hand over.
@@ -204,10 +187,10 @@ impl<D: Driver + 'static> Lane<D> {
 
     /// Whether to wake for several arrivals at once at this moment's rate.
     fn economical(&self, now: Moment) -> bool {
-        match self.pacing {
+        match self.plan.run.pacing {
             Pacing::Exact => false,
             Pacing::Economical => true,
-            Pacing::Auto => self.loads.rate_at(now) / f64::from(self.lanes.get()) > EXACT_UP_TO,
+            Pacing::Auto => self.loads.rate_at(now) / f64::from(self.plan.run.lanes.get()) > EXACT_UP_TO,
         }
     }
 

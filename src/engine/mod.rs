@@ -230,9 +230,7 @@ fn lane_thread<D: Driver + 'static>(
     let workload = compile(plan, setup.identity.clone()).in_lane(index).traced(traces(plan, setup));
     let desk = Desk::new(make_driver(index, clock), clock, plan.run.timeout, room, workload, recorder, exchange);
     let lane = Lane {
-        timeout: plan.run.timeout,
-        pacing: plan.run.pacing,
-        lanes: plan.run.lanes,
+        plan,
         clock,
         schedule: Schedule::new(plan, Shard { index, count: plan.run.lanes }),
         loads: Loads::of(plan),

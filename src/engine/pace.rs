@@ -47,10 +47,8 @@ pub(super) use portable::Timer;
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::future::poll_fn;
     use std::io;
     use std::os::fd::OwnedFd;
-    use std::task::Poll;
     use std::time::Duration;
 
     use rustix::time::{
@@ -71,22 +69,8 @@ mod linux {
         alarm: AsyncFd<OwnedFd>,
         lead: Lead,
         is_punctual: bool,
-        /// Whether what came during the last sleep was handled.
+        /// Whether what came during the last sleep was handled before it was over.
         has_looked: bool,
-    }
-
-    /// Lets those tasks go first that are ready. [`tokio::task::yield_now`] asks the system as well which others have become so, and
-    /// lets them go first too.
-    async fn give_way() {
-        let mut has_given = false;
-        poll_fn(|cx| {
-            if std::mem::replace(&mut has_given, true) {
-                return Poll::Ready(());
-            }
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
     }
 
     impl Timer {
@@ -128,11 +112,12 @@ mod linux {
 
         /// Lets the calls begin that were just started, and what has come be handled; then, if nothing of that needs the lane awake,
         /// sleeps until `moment`, which must be near: nothing else on this thread is done meanwhile. Takes one wake-up where
-        /// [`Self::until`] takes one for the replies as well. To be called in a task of the calls' own set.
+        /// [`Self::until`] takes one for the replies as well.
         pub(in crate::engine) async fn nap(&mut self, moment: Moment, may_still: impl Fn() -> bool) -> io::Result<()> {
-            if std::mem::take(&mut self.has_looked) {
-                give_way().await;
-            } else {
+            // What was started begins while this gives way once; what has come since is looked at after that, and handled while it
+            // gives way again. What comes then is handled after the sleep.
+            tokio::task::yield_now().await;
+            if !std::mem::take(&mut self.has_looked) {
                 tokio::task::yield_now().await;
             }
             if !may_still() {
@@ -147,16 +132,19 @@ mod linux {
                 }
                 self.woken(wake);
             }
-            self.get_up(moment).await;
+            self.stay_up_until(moment).await;
             Ok(())
         }
 
-        /// Handles what has come while the lane slept, as far as there is time for it, and waits out the rest of it.
-        async fn get_up(&mut self, moment: Moment) {
+        /// Handles what has come as long as there is time for it, and waits out the rest.
+        async fn stay_up_until(&mut self, moment: Moment) {
+            let mut looks = 0;
             while moment.since(self.clock.now()) > ROOM {
                 tokio::task::yield_now().await;
-                self.has_looked = true;
+                looks += 1;
             }
+            // The first time it is looked at, the second time handled.
+            self.has_looked = looks > 1;
             while self.clock.now() < moment {
                 std::hint::spin_loop();
             }
