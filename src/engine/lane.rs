@@ -128,16 +128,14 @@ impl<D: Driver + 'static> Lane<'_, D> {
 
     /// Takes what is due, at most a slice of it; says whether that was all.
     fn dispatch(&mut self) -> bool {
-        // Whatever is changed after this look is so later than the slice's end.
-        let horizon = if self.ear.is_open() { self.clock.now().after(LOOK_AHEAD) } else { Moment::FAR };
-        self.adopt();
+        let settled = self.settle();
         for _ in 0..SLICE {
             let now = self.clock.now();
             if self.schedule.peek().is_none_or(|next| next.intended > now) {
                 self.desk.drop_expired(now);
                 return true;
             }
-            if self.schedule.peek().is_some_and(|next| next.intended > horizon) {
+            if self.schedule.peek().is_some_and(|next| next.intended > settled) {
                 return false;
             }
             if let Some(arrival) = self.schedule.next() {
@@ -146,6 +144,13 @@ impl<D: Driver + 'static> Lane<'_, D> {
             }
         }
         false
+    }
+
+    /// Takes over changes of the load. Says until when whatever is due then stays so: what is changed after this look is so later.
+    fn settle(&mut self) -> Moment {
+        let settled = if self.ear.is_open() { self.clock.now().after(LOOK_AHEAD) } else { Moment::FAR };
+        self.adopt();
+        settled
     }
 
     /// Takes over changes of the load.
@@ -174,15 +179,24 @@ impl<D: Driver + 'static> Lane<'_, D> {
 
     /// When to wake next: for the next arrival, for one that has waited too long, or to hand over.
     fn wake(&mut self, pulse: &Pulse, now: Moment) -> Moment {
-        let next = self.schedule.peek().map_or(Moment::FAR, |next| next.intended);
-        // Nothing that is looked at now may still be changed.
-        let may_bunch = pulse.economical && next.since(now) + QUANTUM < LOOK_AHEAD;
-        let bunch = if may_bunch { self.schedule.last_within(QUANTUM) } else { None };
-        let paced = bunch.unwrap_or(next);
+        let next = if pulse.economical { self.last_of_bunch() } else { self.next() };
+        let paced = next.unwrap_or(Moment::FAR);
         // Until then it may have more, and then it is over.
         let open_until = self.schedule.open_until();
         let paced = if self.ear.is_open() && open_until > now { paced.min(open_until) } else { paced };
         paced.min(self.desk.next_expiry()).min(pulse.hand_over)
+    }
+
+    /// When the next arrival is due.
+    fn next(&self) -> Option<Moment> {
+        self.schedule.peek().map(|next| next.intended)
+    }
+
+    /// When the last of those is due that are sent at once with the next arrival; the next one itself as long as that may change.
+    fn last_of_bunch(&mut self) -> Option<Moment> {
+        let settled = self.settle();
+        let next = self.next()?;
+        if next.after(QUANTUM) <= settled { self.schedule.last_within(QUANTUM) } else { Some(next) }
     }
 
     /// Whether to wake for several arrivals at once at this moment's rate.

@@ -13,7 +13,7 @@ pub(super) const EXACT_UP_TO: f64 = 5000.0;
 pub(super) const QUANTUM: Duration = Duration::from_micros(400);
 
 /// How late a lane's timer wakes on this machine, so many times, sorted: what a lane that does nothing else would see. Exact
-/// pacing makes up for half of it.
+/// pacing makes up for nine tenths of it.
 ///
 /// # Errors
 /// Operating-system errors while a timer is made.
@@ -102,7 +102,10 @@ mod linux {
                 while self.clock.now() < wake {
                     self.alarm.readable().await?.clear_ready();
                 }
-                self.woken(wake);
+                // Late may also be what was handled in between.
+                self.lead.learn(self.clock.now().since(wake), Lead::STEP);
+            } else {
+                self.lead.forget();
             }
             while self.clock.now() < moment {
                 tokio::task::yield_now().await;
@@ -130,7 +133,9 @@ mod linux {
                     // A signal wakes early.
                     let _ = rustix::thread::clock_nanosleep_absolute(rustix::thread::ClockId::Monotonic, &until);
                 }
-                self.woken(wake);
+                self.lead.learn(self.clock.now().since(wake), Lead::UP);
+            } else {
+                self.lead.forget();
             }
             self.stay_up_until(moment).await;
             Ok(())
@@ -155,10 +160,6 @@ mod linux {
             if self.is_punctual { self.lead.before(moment) } else { moment }
         }
 
-        fn woken(&mut self, wake: Moment) {
-            self.lead.learn(self.clock.now().since(wake));
-        }
-
         fn machine_time(&self, moment: Moment) -> Timespec {
             let nanos = self.clock.machine_time(moment);
             Timespec { tv_sec: (nanos / 1_000_000_000).cast_signed(), tv_nsec: (nanos % 1_000_000_000).cast_signed() }
@@ -168,8 +169,8 @@ mod linux {
 
 /// How late this machine usually wakes a sleeper: so much earlier it is asked to, and waits out the rest awake.
 ///
-/// Follows the 90 % quantile of what was seen, by steps up that are nine times those down (stochastic approximation: H. Robbins,
-/// S. Monro, 1951): so many wake-ups are on time, and the time awake is short.
+/// Follows a quantile of what was seen, by steps up and down (stochastic approximation: H. Robbins, S. Monro, 1951): where those up are
+/// nine times those down, nine of ten wake-ups are on time.
 #[cfg(any(test, target_os = "linux"))]
 #[derive(Clone, Copy, Debug, Default)]
 struct Lead(u64);
@@ -178,19 +179,24 @@ struct Lead(u64);
 impl Lead {
     /// No more than this many nanoseconds: what is later than that is no habit of the machine's, and waiting awake costs CPU time.
     const MOST: u64 = 100_000;
-    /// By so many at a time down, and nine times as many up.
+    /// By so many at a time down.
     const STEP: u64 = 250;
-    const UP: u64 = 9;
+    /// By so many at a time up, where nothing but sleep made it late.
+    const UP: u64 = 9 * Self::STEP;
 
-    const fn learn(&mut self, late: Duration) {
-        self.0 = if late.as_nanos() as u64 > self.0 {
-            self.0 + Self::STEP * Self::UP
+    /// Learns how late a sleeper was. With `up` of one step it follows the median, which is what matters where some were late for another
+    /// reason.
+    fn learn(&mut self, late: Duration, up: u64) {
+        if late.as_nanos() as u64 > self.0 {
+            self.0 = (self.0 + up).min(Self::MOST);
         } else {
-            self.0.saturating_sub(Self::STEP)
-        };
-        if self.0 > Self::MOST {
-            self.0 = Self::MOST;
+            self.forget();
         }
+    }
+
+    /// Becomes shorter by a step, as where there was no time to sleep because it is so long.
+    const fn forget(&mut self) {
+        self.0 = self.0.saturating_sub(Self::STEP);
     }
 
     const fn before(self, moment: Moment) -> Moment {
@@ -320,21 +326,25 @@ mod tests {
     }
 
     #[test]
-    fn the_lead_is_what_nine_of_ten_were_late_by_and_bounded() {
+    fn the_lead_is_a_quantile_of_what_was_late_and_bounded() {
         let mut lead = Lead::default();
         // Late by 10 to 29 µs, in an order that mixes them.
         for n in 0..2_000_u64 {
-            lead.learn(Duration::from_micros(10 + n * 7 % 20));
+            lead.learn(Duration::from_micros(10 + n * 7 % 20), Lead::UP);
         }
         assert!((25_000..=31_500).contains(&lead.0), "{lead:?}");
+        for n in 0..2_000_u64 {
+            lead.learn(Duration::from_micros(10 + n * 7 % 20), Lead::STEP);
+        }
+        assert!((18_000..=22_000).contains(&lead.0), "the median: {lead:?}");
         assert_eq!(lead.before(Moment::from_nanos(100_000)).as_nanos(), 100_000 - lead.0);
         assert_eq!(lead.before(Moment::ZERO), Moment::ZERO);
         for _ in 0..1000 {
-            lead.learn(Duration::from_millis(5));
+            lead.learn(Duration::from_millis(5), Lead::UP);
         }
         assert_eq!(lead.0, Lead::MOST);
         for _ in 0..1000 {
-            lead.learn(Duration::ZERO);
+            lead.learn(Duration::ZERO, Lead::UP);
         }
         assert_eq!(lead.0, 0);
     }

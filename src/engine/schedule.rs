@@ -7,6 +7,9 @@ use crate::arrival::{Arrival, Arrivals, FlowId, Profile, Shard};
 use crate::plan::Plan;
 use crate::time::Moment;
 
+/// No more arrivals are looked at before they are due: more may be due at once than there is time to look at.
+const MOST_AHEAD: usize = 1000;
+
 /// The arrivals of one lane: the flows' schedules, merged by intended start, ties in the order of the plan.
 pub(super) struct Schedule {
     flows: Vec<Upcoming>,
@@ -38,11 +41,11 @@ impl Schedule {
         next.filter(|arrival| arrival.intended <= self.until)
     }
 
-    /// When the last of those is due that are due no later than `span` after the next one. These are due then, whatever
-    /// is adopted later.
+    /// When the last of those is due that are due no later than `span` after the next one, or the last of the first thousand
+    /// of them. These are due then, whatever is adopted later.
     pub(super) fn last_within(&mut self, span: Duration) -> Option<Moment> {
         let limit = self.peek()?.intended.after(span).min(self.until);
-        while self.first().is_some_and(|next| next.intended <= limit) {
+        while self.ahead.len() < MOST_AHEAD && self.first().is_some_and(|next| next.intended <= limit) {
             let next = self.draw();
             self.ahead.extend(next);
         }
@@ -128,6 +131,19 @@ mod tests {
             assert_eq!(schedule.by_ref().take(taken.len()).collect::<Vec<_>>(), taken);
         }
         assert_eq!((schedule.last_within(Duration::from_secs(9)), schedule.next()), (None, None));
+    }
+
+    #[test]
+    fn of_very_many_that_are_due_at_once_a_bounded_number_is_looked_at() {
+        let load = Load { profile: Some("1000/s for 5s".parse().unwrap()), ..Load::default() };
+        let arrivals = Some("token-bucket".into());
+        let flow = FlowDraft { load, arrivals, burst: NonZeroU32::new(2500), ..FlowDraft::default() };
+        let plan = Draft { flows: vec![flow], ..Draft::default() }.check(5, Faults::default()).unwrap();
+        let whole: Vec<_> = Schedule::new(&plan, Shard::WHOLE).collect();
+        let mut schedule = Schedule::new(&plan, Shard::WHOLE);
+        assert_eq!(schedule.last_within(Duration::from_secs(9)), Some(whole[MOST_AHEAD - 1].intended));
+        assert_eq!(schedule.ahead.len(), MOST_AHEAD);
+        assert_eq!(schedule.collect::<Vec<_>>(), whole);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use super::*;
 use crate::measure::{Accounting, Phase, Scope, SideKind};
 use crate::outcome::Outcome;
-use crate::plan::{Draft, Faults, FlowDraft, Load, Warmup};
+use crate::plan::{Draft, Faults, FlowDraft, Load, Pacing, Warmup};
 use crate::time::Rate;
 use crate::workload::{Call, Reply, Stamps, ToolResult};
 
@@ -15,6 +15,8 @@ use crate::workload::{Call, Reply, Stamps, ToolResult};
 enum Manner {
     /// Answers at once.
     Prompt,
+    /// The same, and the lane may sleep through its replies.
+    Drowsy,
     /// Never answers.
     Silent,
     /// Gives way to others some times, then answers.
@@ -47,7 +49,7 @@ impl Driver for Scripted {
         let sent = Some(self.clock.now());
         self.calls.set(self.calls.get() + 1);
         match self.manner {
-            Manner::Prompt => {}
+            Manner::Prompt | Manner::Drowsy => {}
             Manner::Silent => std::future::pending().await,
             Manner::Slow => {
                 for _ in 0..50 {
@@ -67,6 +69,14 @@ impl Driver for Scripted {
         let stamps = Stamps { sent, first_byte: sent, done: self.clock.now(), retry_after: None };
         let result = ToolResult::read(&br#"{"structuredContent":{"payment_id":"p","balance":1,"status":"ok"}}"#[..]);
         Reply { outcome: Outcome::Ok, stamps, result, failure: None, connection: None }
+    }
+
+    fn begin_nap(&self) -> bool {
+        self.may_nap()
+    }
+
+    fn may_nap(&self) -> bool {
+        matches!(self.manner, Manner::Drowsy)
     }
 
     async fn close(&self) {
@@ -150,6 +160,20 @@ fn every_arrival_of_the_schedule_is_answered_once_and_none_is_early() {
     assert_eq!(ended.summary.gauges.connections, 7);
     assert_eq!(ended.summary.gauges.bytes_sent, 240);
     assert_eq!(ended.summary.until, Moment::from_nanos(350_000_000));
+}
+
+#[test]
+fn an_economical_lane_sends_what_is_due_soon_after_each_other_at_once_and_neither_sleep_nor_pacing_loses_any() {
+    for (manner, pacing) in [Manner::Prompt, Manner::Drowsy]
+        .into_iter()
+        .flat_map(|manner| [Pacing::Exact, Pacing::Economical].map(|pacing| (manner, pacing)))
+    {
+        let ended = go(&plan("10000/s for 300ms", |draft| draft.pacing = Some(pacing)), manner, carry_on);
+        assert_eq!(accounts(&ended).answered, 3000);
+        let lag = ended.summary.tally(Scope::Total, None).pacing_lag.value_at_quantile(0.5).unwrap();
+        // Five are due within 400 µs: the third has waited for 200.
+        assert!(pacing == Pacing::Exact || lag >= Duration::from_micros(190), "{lag:?}");
+    }
 }
 
 #[test]
@@ -378,8 +402,11 @@ fn response_times_of_what_a_stalled_lane_sends_late_count_from_when_it_was_due()
 
 #[test]
 fn a_load_that_is_changed_is_the_same_for_one_lane_and_for_three() {
-    for lanes in [1, 3] {
-        let plan = plan("200/s for 1500ms", |draft| draft.lanes = NonZeroU32::new(lanes));
+    for (lanes, pacing) in [(1, Pacing::Exact), (3, Pacing::Exact), (1, Pacing::Economical), (3, Pacing::Economical)] {
+        let plan = plan("200/s for 1500ms", |draft| {
+            draft.lanes = NonZeroU32::new(lanes);
+            draft.pacing = Some(pacing);
+        });
         let steering = Steering::new(&plan);
         assert_eq!(steering.change(Act::Pause), Err(Refused::NotYet));
         let setup = Setup { steering: Some(steering.clone()), ..setup() };
@@ -403,7 +430,7 @@ fn a_load_that_is_changed_is_the_same_for_one_lane_and_for_three() {
         loads.adopt(&changes);
         let mut whole = Schedule::new(&plan, Shard::WHOLE);
         whole.adopt(loads.present());
-        assert_eq!(accounts(&ended).answered, whole.count() as u64, "{lanes} lanes");
+        assert_eq!(accounts(&ended).answered, whole.count() as u64, "{lanes} lanes, {pacing:?}");
         let expected: f64 = ended.summary.tally(Scope::Total, None).timeline.cells().iter().map(|c| c.expected).sum();
         assert!((expected - loads.present()[0].expected()).abs() < 1e-6, "{expected}");
         assert_eq!(ended.summary.until, Moment::from_nanos(1_500_000_000));
