@@ -7,8 +7,9 @@ use crate::arrival::{Arrival, Arrivals, FlowId, Profile, Shard};
 use crate::plan::Plan;
 use crate::time::Moment;
 
-/// No more arrivals are looked at before they are due: more may be due at once than there is time to look at.
-const MOST_AHEAD: usize = 1000;
+/// No more arrivals are looked at before they are due: at very high rates a few share a wake-up well enough, and of more the first would
+/// be late by the time that the others take.
+const MOST_AHEAD: usize = 16;
 
 /// The arrivals of one lane: the flows' schedules, merged by intended start, ties in the order of the plan.
 pub(super) struct Schedule {
@@ -41,7 +42,7 @@ impl Schedule {
         next.filter(|arrival| arrival.intended <= self.until)
     }
 
-    /// When the last of those is due that are due no later than `span` after the next one, or the last of the first thousand
+    /// When the last of those is due that are due no later than `span` after the next one, or the last of the first sixteen
     /// of them. These are due then, whatever is adopted later.
     pub(super) fn last_within(&mut self, span: Duration) -> Option<Moment> {
         let limit = self.peek()?.intended.after(span).min(self.until);
@@ -125,7 +126,7 @@ mod tests {
             let Some(next) = left.first() else { break };
             let span = Duration::from_millis(span);
             let within = left.iter().take_while(|arrival| arrival.intended <= next.intended.after(span));
-            assert_eq!(schedule.last_within(span), within.last().map(|arrival| arrival.intended));
+            assert_eq!(schedule.last_within(span), within.take(MOST_AHEAD).last().map(|arrival| arrival.intended));
             assert_eq!(schedule.last_within(Duration::ZERO), Some(next.intended));
             let taken = left.split_off(..takes.min(left.len())).unwrap_or_default();
             assert_eq!(schedule.by_ref().take(taken.len()).collect::<Vec<_>>(), taken);
