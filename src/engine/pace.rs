@@ -13,7 +13,7 @@ pub(super) const EXACT_UP_TO: f64 = 5000.0;
 pub(super) const QUANTUM: Duration = Duration::from_micros(400);
 
 /// How late a lane's timer wakes on this machine, so many times, sorted: what a lane that does nothing else would see. Exact
-/// pacing makes up for nine tenths of it.
+/// pacing makes up for as much as nine of ten of them are late.
 ///
 /// # Errors
 /// Operating-system errors while a timer is made.
