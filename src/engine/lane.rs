@@ -129,21 +129,22 @@ impl<D: Driver + 'static> Lane<'_, D> {
     /// Takes what is due, at most a slice of it; says whether that was all.
     fn dispatch(&mut self) -> bool {
         let settled = self.settle();
-        for _ in 0..SLICE {
+        let mut left = SLICE;
+        loop {
             let now = self.clock.now();
-            if self.schedule.peek().is_none_or(|next| next.intended > now) {
+            let Some(next) = self.schedule.peek().filter(|next| next.intended <= now) else {
                 self.desk.drop_expired(now);
                 return true;
-            }
-            if self.schedule.peek().is_some_and(|next| next.intended > settled) {
+            };
+            if left == 0 || next.intended > settled {
                 return false;
             }
+            left -= 1;
             if let Some(arrival) = self.schedule.next() {
                 self.due += 1;
                 self.desk.take(arrival, now);
             }
         }
-        false
     }
 
     /// Takes over changes of the load. Says until when whatever is due then stays so: what is changed after this look is so later.
