@@ -5,6 +5,7 @@ mod bench;
 mod clock;
 mod figures;
 mod generator;
+mod goals;
 mod machine;
 mod measure;
 mod options;
@@ -107,7 +108,7 @@ fn measure(bench: &mut Bench) -> Result<(), String> {
             measured.map_err(|why| format!("measure {}: {why}", part.name()))?;
         }
     }
-    Ok(())
+    report.conclude(&bench.table).map_err(written)
 }
 
 fn measure_part(bench: &mut Bench, part: Part) -> io::Result<()> {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::goals;
 use crate::table::Table;
 
 /// Where figures go: Markdown to `out`, and lines of JSON to a file where they are wanted.
@@ -30,10 +31,20 @@ impl<W: Write> Report<W> {
 
     /// Adds a part that is done, with its notes.
     pub(crate) fn add(&mut self, table: &Table, part: &str) -> io::Result<()> {
-        self.out.write_all(table.markdown(part).as_bytes())?;
+        self.emit(&table.markdown(part), &table.json(part))
+    }
+
+    /// Adds whether what was measured is what was aimed at.
+    pub(crate) fn conclude(&mut self, table: &Table) -> io::Result<()> {
+        let (text, lines) = goals::told(table);
+        self.emit(&text, &lines)
+    }
+
+    fn emit(&mut self, text: &str, objects: &[Value]) -> io::Result<()> {
+        self.out.write_all(text.as_bytes())?;
         self.out.flush()?;
         let mut lines = String::new();
-        for line in table.json(part) {
+        for line in objects {
             let _ = writeln!(lines, "{line}");
         }
         // One write: a kill leaves no half a part.

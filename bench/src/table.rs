@@ -63,6 +63,19 @@ impl Table {
         self.notes.push(Note { part, case, tool, why });
     }
 
+    /// Whether anything was measured of a part.
+    pub(crate) fn has(&self, part: &str) -> bool {
+        self.rows.iter().any(|(figure, _)| figure.part == part)
+    }
+
+    /// The median of a figure by its part, its case and its name, where this tool has it.
+    pub(crate) fn median(&self, (part, case, name): (&str, &str, &str), tool: &str) -> Option<f64> {
+        let is_it = |figure: &Figure| figure.part == part && figure.case == case && figure.name == name;
+        let (_, tools) = self.rows.iter().find(|(figure, _)| is_it(figure))?;
+        let (_, values) = tools.iter().find(|(name, _)| name == tool)?;
+        Some(Spread::of(values)?.median)
+    }
+
     /// Markdown of a part: its table, and a list of its remarks; nothing where it has neither.
     pub(crate) fn markdown(&self, part: &str) -> String {
         let mut out = String::new();
@@ -74,7 +87,7 @@ impl Table {
         }
         let _ = writeln!(out, "\n### {part}\n");
         if !rows.is_empty() {
-            write_rows(&mut out, &rows);
+            write_rows(&mut out, &HEAD, WORDS, &rows);
         }
         if !rows.is_empty() && !notes.is_empty() {
             out.push('\n');
@@ -119,7 +132,7 @@ fn ratio(figure: &Figure, tools: &[(String, Vec<f64>)], tool: &str, spread: Spre
 const COLUMNS: usize = 6;
 const HEAD: [&str; COLUMNS] = ["case", "figure", "tool", "median", "least – most", "÷ oha"];
 /// Columns of words, which stand on the left.
-const WORDS: usize = 3;
+pub(crate) const WORDS: usize = 3;
 
 /// A line for each tool.
 fn cells((figure, tools): &Row) -> Vec<[String; COLUMNS]> {
@@ -136,25 +149,26 @@ fn cells((figure, tools): &Row) -> Vec<[String; COLUMNS]> {
     tools.iter().filter_map(of).collect()
 }
 
-fn write_rows(out: &mut String, rows: &[[String; COLUMNS]]) {
-    let head = HEAD.map(str::to_owned);
+/// A table in Markdown, of which the first columns are words.
+pub(crate) fn write_rows<const N: usize>(out: &mut String, head: &[&str; N], words: usize, rows: &[[String; N]]) {
+    let head = head.map(str::to_owned);
     let width = |column: usize| rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; COLUMNS] = std::array::from_fn(width);
+    let widths: [usize; N] = std::array::from_fn(width);
     let rule = std::array::from_fn(|column| {
         let dashes = "-".repeat(widths[column] - 1);
         // A colon on the right is Markdown's way to put a column there.
-        if column < WORDS { format!("{dashes}-") } else { format!("{dashes}:") }
+        if column < words { format!("{dashes}-") } else { format!("{dashes}:") }
     });
     for row in [&head, &rule].into_iter().chain(rows) {
         for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
-            let _ = if column < WORDS { write!(out, "| {cell:<width$} ") } else { write!(out, "| {cell:>width$} ") };
+            let _ = if column < words { write!(out, "| {cell:<width$} ") } else { write!(out, "| {cell:>width$} ") };
         }
         out.push_str("|\n");
     }
 }
 
 /// A number with three or four digits that matter.
-fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
