@@ -44,6 +44,13 @@ impl Moment {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
+    /// `self` earlier by `duration`, at least [`Moment::ZERO`].
+    #[must_use]
+    pub const fn before(self, duration: Duration) -> Self {
+        let nanos = duration.as_nanos();
+        Self(if nanos < self.0 as u128 { self.0 - nanos as u64 } else { 0 })
+    }
+
     /// `self` later by `duration`, at most [`Moment::FAR`].
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {

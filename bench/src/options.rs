@@ -8,6 +8,9 @@ use mcpace::time::parse_duration;
 
 use crate::tools::install::PEERS;
 
+/// The operation that is as large as what the peers send.
+pub(crate) const PAYMENT: &str = "create_payment";
+
 /// Measures mcpace and its peers side by side on this machine: see BENCHMARKS.md.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "mcpace-bench", version)]
@@ -32,7 +35,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     pub(crate) mcpace: Option<PathBuf>,
     /// What mcpace calls: `create_payment` is as large as what the peers send
-    #[arg(long, value_name = "NAME", default_value = "create_payment", value_parser = ["create_payment", "get_wallet_balance"])]
+    #[arg(long, value_name = "NAME", default_value = PAYMENT, value_parser = [PAYMENT, "get_wallet_balance"])]
     pub(crate) operation: String,
     /// Measure these peers alone, of those that are there
     #[arg(long, value_delimiter = ',', value_name = "NAME,…", value_parser = PEERS, conflicts_with = "no_peers")]

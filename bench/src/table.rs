@@ -63,17 +63,16 @@ impl Table {
         self.notes.push(Note { part, case, tool, why });
     }
 
-    /// Whether anything was measured of a part.
+    /// Whether a part was measured, or it was tried.
     pub(crate) fn has(&self, part: &str) -> bool {
-        self.rows.iter().any(|(figure, _)| figure.part == part)
+        self.rows.iter().any(|(figure, _)| figure.part == part) || self.notes.iter().any(|note| note.part == part)
     }
 
-    /// The median of a figure by its part, its case and its name, where this tool has it.
-    pub(crate) fn median(&self, (part, case, name): (&str, &str, &str), tool: &str) -> Option<f64> {
+    /// The values of a figure by its part, its case and its name, where this tool has it.
+    pub(crate) fn values(&self, (part, case, name): (&str, &str, &str), tool: &str) -> Option<&[f64]> {
         let is_it = |figure: &Figure| figure.part == part && figure.case == case && figure.name == name;
         let (_, tools) = self.rows.iter().find(|(figure, _)| is_it(figure))?;
-        let (_, values) = tools.iter().find(|(name, _)| name == tool)?;
-        Some(Spread::of(values)?.median)
+        tools.iter().find(|(name, _)| name == tool).map(|(_, values)| &values[..])
     }
 
     /// Markdown of a part: its table, and a list of its remarks; nothing where it has neither.
@@ -87,7 +86,7 @@ impl Table {
         }
         let _ = writeln!(out, "\n### {part}\n");
         if !rows.is_empty() {
-            write_rows(&mut out, &HEAD, WORDS, &rows);
+            write_rows(&mut out, &HEAD, &rows);
         }
         if !rows.is_empty() && !notes.is_empty() {
             out.push('\n');
@@ -132,7 +131,7 @@ fn ratio(figure: &Figure, tools: &[(String, Vec<f64>)], tool: &str, spread: Spre
 const COLUMNS: usize = 6;
 const HEAD: [&str; COLUMNS] = ["case", "figure", "tool", "median", "least – most", "÷ oha"];
 /// Columns of words, which stand on the left.
-pub(crate) const WORDS: usize = 3;
+const WORDS: usize = 3;
 
 /// A line for each tool.
 fn cells((figure, tools): &Row) -> Vec<[String; COLUMNS]> {
@@ -150,18 +149,18 @@ fn cells((figure, tools): &Row) -> Vec<[String; COLUMNS]> {
 }
 
 /// A table in Markdown, of which the first columns are words.
-pub(crate) fn write_rows<const N: usize>(out: &mut String, head: &[&str; N], words: usize, rows: &[[String; N]]) {
+pub(crate) fn write_rows<const N: usize>(out: &mut String, head: &[&str; N], rows: &[[String; N]]) {
     let head = head.map(str::to_owned);
     let width = |column: usize| rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
     let rule = std::array::from_fn(|column| {
         let dashes = "-".repeat(widths[column] - 1);
         // A colon on the right is Markdown's way to put a column there.
-        if column < words { format!("{dashes}-") } else { format!("{dashes}:") }
+        if column < WORDS { format!("{dashes}-") } else { format!("{dashes}:") }
     });
     for row in [&head, &rule].into_iter().chain(rows) {
         for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
-            let _ = if column < words { write!(out, "| {cell:<width$} ") } else { write!(out, "| {cell:>width$} ") };
+            let _ = if column < WORDS { write!(out, "| {cell:<width$} ") } else { write!(out, "| {cell:>width$} ") };
         }
         out.push_str("|\n");
     }

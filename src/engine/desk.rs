@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::clock::MonotonicClock;
+use super::pace::hold;
 use super::truth;
 use crate::arrival::Arrival;
 use crate::driver::Driver;
@@ -128,10 +129,11 @@ impl<D: Driver + 'static> Desk<D> {
         })
     }
 
-    /// Takes an arrival that is due: calls at once where there is room, lets it wait where there is not, drops it where
+    /// Takes an arrival that is due, or will be in a moment: calls at once where there is room, lets it wait where there is not, drops it where
     /// too many wait.
     pub(super) fn take(self: &Rc<Self>, arrival: Arrival, now: Moment) {
-        let taken = self.pick_up(arrival, now);
+        // It is made ready before it is due, and no part of it is sent.
+        let taken = self.pick_up(arrival, now.max(arrival.intended));
         if self.has_room() {
             self.start(taken);
         } else if self.waiting.borrow().len() < self.room.waiting {
@@ -201,6 +203,7 @@ impl<D: Driver + 'static> Desk<D> {
                 let Work { workload, captures } = &mut *self.work.borrow_mut();
                 workload.call(&taken.arrival, taken.choice, captures)
             };
+            hold(self.clock, taken.arrival.intended);
             let mut reply = self.driver.call(&call).await;
             {
                 let Work { workload, captures } = &mut *self.work.borrow_mut();

@@ -11,7 +11,7 @@ use tokio::task::LocalSet;
 
 use super::clock::MonotonicClock;
 use super::desk::Desk;
-use super::pace::{EXACT_UP_TO, QUANTUM, Timer};
+use super::pace::{EXACT_UP_TO, QUANTUM, READY, Timer};
 use super::schedule::Schedule;
 use super::steering::{Ear, LOOK_AHEAD, Loads};
 use super::{Haste, LaneEnd};
@@ -46,6 +46,8 @@ pub(super) struct Lane<'a, D: Driver + 'static> {
     pub(super) due: u64,
     pub(super) desk: Rc<Desk<D>>,
     pub(super) stop: watch::Receiver<Haste>,
+    /// When the last of them is due.
+    pub(super) taken: Moment,
     /// When its schedule was cut short, if it was.
     pub(super) cut: Option<Moment>,
 }
@@ -85,8 +87,9 @@ impl<D: Driver + 'static> Lane<'_, D> {
         let mut anchor = tokio::time::interval(HAND_OVER);
         // Until the run begins the clock stands still: nothing may be sent, and nothing could be measured.
         timer.until(Moment::from_nanos(1)).await?;
+        let mut ready = Moment::ZERO;
         loop {
-            let all_taken = self.dispatch();
+            let all_taken = self.dispatch(std::mem::take(&mut ready));
             self.desk.fill_room();
             let now = self.clock.now();
             let is_over = self.schedule.peek().is_none() && !self.may_go_on(now);
@@ -108,7 +111,9 @@ impl<D: Driver + 'static> Lane<'_, D> {
             }
             let wake = self.wake(&pulse, now);
             let naps = wake.since(now) <= NAP && self.desk.begin_nap();
+            let is_ahead = !pulse.economical && self.next() == Some(wake);
             timer.be_punctual(!pulse.economical);
+            timer.be_ready(if is_ahead { READY } else { Duration::ZERO });
             let waited =
                 async { if naps { timer.nap(wake, || self.desk.may_nap()).await } else { timer.until(wake).await } };
             let desk = Rc::clone(&self.desk);
@@ -118,7 +123,10 @@ impl<D: Driver + 'static> Lane<'_, D> {
                     Haste::Orderly => self.cut_short(),
                     Haste::None | Haste::Soon => return self.drain(&mut timer).await,
                 },
-                waited = waited => waited?,
+                waited = waited => {
+                    waited?;
+                    if is_ahead { ready = wake; }
+                }
                 _ = anchor.tick() => {}
                 () = self.ear.news() => self.adopt(),
                 () = desk.idle(), if is_over => {}
@@ -126,13 +134,13 @@ impl<D: Driver + 'static> Lane<'_, D> {
         }
     }
 
-    /// Takes what is due, at most a slice of it; says whether that was all.
-    fn dispatch(&mut self) -> bool {
+    /// Takes what is due by now, and by `ready`, which is now or very near: at most a slice of it; says whether that was all.
+    fn dispatch(&mut self, ready: Moment) -> bool {
         let settled = self.settle();
         let mut left = SLICE;
         loop {
             let now = self.clock.now();
-            let Some(next) = self.schedule.peek().filter(|next| next.intended <= now) else {
+            let Some(next) = self.schedule.peek().filter(|next| next.intended <= now.max(ready)) else {
                 self.desk.drop_expired(now);
                 return true;
             };
@@ -142,6 +150,7 @@ impl<D: Driver + 'static> Lane<'_, D> {
             left -= 1;
             if let Some(arrival) = self.schedule.next() {
                 self.due += 1;
+                self.taken = arrival.intended;
                 self.desk.take(arrival, now);
             }
         }
@@ -168,7 +177,7 @@ impl<D: Driver + 'static> Lane<'_, D> {
 
     /// Nothing is due from now on. What was comes to its usual end.
     fn cut_short(&mut self) {
-        let now = self.clock.now();
+        let now = self.present();
         self.schedule.cut(now);
         self.cut = Some(now);
     }
@@ -209,6 +218,11 @@ impl<D: Driver + 'static> Lane<'_, D> {
         }
     }
 
+    /// Now, or when the last arrival is due that was taken a little before.
+    fn present(&self) -> Moment {
+        self.clock.now().max(self.taken)
+    }
+
     /// Whatever is due by `now` and was not sent is dropped.
     fn turn_away(&mut self, now: Moment) {
         while let Some(arrival) = self.schedule.peek().copied().filter(|next| next.intended <= now) {
@@ -221,7 +235,8 @@ impl<D: Driver + 'static> Lane<'_, D> {
 
     /// The run was stopped: what is due but has no room is dropped, what is in flight has a little time to be answered.
     async fn drain(&mut self, timer: &mut Timer) -> io::Result<Option<Moment>> {
-        let now = self.clock.now();
+        timer.be_ready(Duration::ZERO);
+        let now = self.present();
         self.turn_away(now);
         let end = now.after(DRAIN);
         loop {

@@ -238,6 +238,7 @@ fn lane_thread<D: Driver + 'static>(
         due: 0,
         desk: Rc::clone(&desk),
         stop: setup.stop.0.subscribe(),
+        taken: Moment::ZERO,
         cut: None,
     };
     runtime.block_on(lane.run())

@@ -9,6 +9,8 @@ use super::clock::MonotonicClock;
 
 /// Above this many arrivals a second and lane, waking for each costs more than it gives.
 pub(super) const EXACT_UP_TO: f64 = 5000.0;
+/// A punctual lane is awake so long before an arrival is due, and makes its call meanwhile: long enough for a core that has just woken up.
+pub(super) const READY: Duration = Duration::from_micros(10);
 /// An economical lane wakes for all arrivals at once that are due within so much of the first of them.
 pub(super) const QUANTUM: Duration = Duration::from_micros(400);
 
@@ -39,6 +41,17 @@ pub fn lateness(wake_ups: usize) -> io::Result<Vec<Duration>> {
     measured.join().unwrap_or_else(|_| Err(io::Error::other("the thread that measures it panicked")))
 }
 
+/// Waits for `moment`, which must be very near, awake: nothing else on this thread is done meanwhile.
+pub(super) fn hold(clock: MonotonicClock, moment: Moment) {
+    while clock.now() < moment {
+        std::hint::spin_loop();
+    }
+}
+
+/// Looking at what has come takes no longer, as a rule.
+#[cfg(target_os = "linux")]
+const ROOM: Duration = Duration::from_micros(10);
+
 #[cfg(target_os = "linux")]
 pub(super) use linux::Timer;
 
@@ -57,11 +70,8 @@ mod linux {
     use tokio::io::Interest;
     use tokio::io::unix::AsyncFd;
 
-    use super::{Lead, Moment, MonotonicClock};
+    use super::{Lead, Moment, MonotonicClock, ROOM, hold};
     use crate::time::Clock;
-
-    /// Looking at what has come takes no longer, as a rule.
-    const ROOM: Duration = Duration::from_micros(10);
 
     /// A timerfd in the lane's own event loop. It is never read: arming it anew clears it.
     pub(in crate::engine) struct Timer {
@@ -69,6 +79,8 @@ mod linux {
         alarm: AsyncFd<OwnedFd>,
         lead: Lead,
         is_punctual: bool,
+        /// So long before its moment a wait is over that was slept through.
+        ready: Duration,
         /// Whether what came during the last sleep was handled before it was over.
         has_looked: bool,
     }
@@ -81,12 +93,24 @@ mod linux {
             let _unsupported_is_fine = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
             let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
             let alarm = AsyncFd::with_interest(timer, Interest::READABLE)?;
-            Ok(Self { clock, alarm, lead: Lead::default(), is_punctual: false, has_looked: false })
+            Ok(Self {
+                clock,
+                alarm,
+                lead: Lead::default(),
+                is_punctual: false,
+                ready: Duration::ZERO,
+                has_looked: false,
+            })
         }
 
         /// Sets itself to be on time to the microsecond from now on, or not.
         pub(in crate::engine) const fn be_punctual(&mut self, is_punctual: bool) {
             self.is_punctual = is_punctual;
+        }
+
+        /// Has waits that are slept through end so long before their moments from now on, where it is punctual.
+        pub(in crate::engine) const fn be_ready(&mut self, ready: Duration) {
+            self.ready = ready;
         }
 
         /// Waits until `moment`, at once if that has passed. May be dropped and called again.
@@ -95,7 +119,9 @@ mod linux {
                 return Ok(());
             }
             let wake = self.wake_for(moment);
+            let mut end = moment;
             if self.clock.now() < wake {
+                end = moment.before(self.ready);
                 let once =
                     Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: self.machine_time(wake) };
                 timerfd_settime(self.alarm.get_ref(), TimerfdTimerFlags::ABSTIME, &once)?;
@@ -107,7 +133,7 @@ mod linux {
             } else {
                 self.lead.forget();
             }
-            while self.clock.now() < moment {
+            while self.clock.now() < end {
                 tokio::task::yield_now().await;
             }
             Ok(())
@@ -127,7 +153,8 @@ mod linux {
                 return self.until(moment).await;
             }
             let wake = self.wake_for(moment);
-            if self.clock.now() < wake {
+            let slept = self.clock.now() < wake;
+            if slept {
                 let until = self.machine_time(wake);
                 while self.clock.now() < wake {
                     // A signal wakes early.
@@ -137,12 +164,17 @@ mod linux {
             } else {
                 self.lead.forget();
             }
-            self.stay_up_until(moment).await;
+            let ready = if slept { self.ready } else { Duration::ZERO };
+            self.look_until(moment.before(ready)).await;
+            // Who makes ready for more has the rest of the time for that.
+            if ready.is_zero() {
+                hold(self.clock, moment);
+            }
             Ok(())
         }
 
-        /// Handles what has come as long as there is time for it, and waits out the rest.
-        async fn stay_up_until(&mut self, moment: Moment) {
+        /// Handles what has come as long as there is time for it before `moment`.
+        async fn look_until(&mut self, moment: Moment) {
             let mut looks = 0;
             while moment.since(self.clock.now()) > ROOM {
                 tokio::task::yield_now().await;
@@ -150,14 +182,11 @@ mod linux {
             }
             // The first time it is looked at, the second time handled.
             self.has_looked = looks > 1;
-            while self.clock.now() < moment {
-                std::hint::spin_loop();
-            }
         }
 
         /// When to wake for `moment`.
         const fn wake_for(&self, moment: Moment) -> Moment {
-            if self.is_punctual { self.lead.before(moment) } else { moment }
+            if self.is_punctual { self.lead.before(moment.before(self.ready)) } else { moment }
         }
 
         fn machine_time(&self, moment: Moment) -> Timespec {
@@ -200,7 +229,7 @@ impl Lead {
     }
 
     const fn before(self, moment: Moment) -> Moment {
-        Moment::from_nanos(moment.as_nanos().saturating_sub(self.0))
+        moment.before(Duration::from_nanos(self.0))
     }
 }
 
@@ -230,6 +259,11 @@ mod portable {
         #[cfg(not(target_os = "linux"))]
         #[expect(clippy::unused_self, reason = "the Linux timer is told")]
         pub(in crate::engine) const fn be_punctual(&mut self, _: bool) {}
+
+        /// It waits awake for the last of it anyhow.
+        #[cfg(not(target_os = "linux"))]
+        #[expect(clippy::unused_self, reason = "the Linux timer is told")]
+        pub(in crate::engine) const fn be_ready(&mut self, _: Duration) {}
 
         /// There is no shorter way to sleep here.
         #[cfg(not(target_os = "linux"))]
@@ -296,6 +330,30 @@ mod tests {
                     1 => timer.nap(due, || false).await,
                     _ => timer.until(due).await,
                 };
+                waited.unwrap();
+                assert!(clock.now() >= due);
+            }
+        });
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn who_makes_ready_is_woken_early_by_as_much_but_only_from_sleep() {
+        in_a_runtime(async {
+            let clock = MonotonicClock::starting_in(Duration::ZERO);
+            let ready = Duration::from_secs(30);
+            let mut timer = Timer::new(clock).unwrap();
+            timer.be_punctual(true);
+            timer.be_ready(ready);
+            for naps in [true, false] {
+                let due = clock.now().after(ready).after(Duration::from_millis(3));
+                let waited = if naps { timer.nap(due, || true).await } else { timer.until(due).await };
+                waited.unwrap();
+                let left = due.since(clock.now());
+                assert!(!left.is_zero() && left <= ready + ROOM, "{left:?}");
+                // There is no time to sleep in.
+                let due = clock.now().after(Duration::from_millis(3));
+                let waited = if naps { timer.nap(due, || true).await } else { timer.until(due).await };
                 waited.unwrap();
                 assert!(clock.now() >= due);
             }

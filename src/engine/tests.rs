@@ -2,13 +2,14 @@
 
 use std::cell::Cell;
 use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::*;
 use crate::measure::{Accounting, Phase, Scope, SideKind};
 use crate::outcome::Outcome;
 use crate::plan::{Draft, Faults, FlowDraft, Load, Pacing, Warmup};
 use crate::time::Rate;
-use crate::workload::{Call, Reply, Stamps, ToolResult};
+use crate::workload::{Call, FIRST_CALL_ID, Reply, Stamps, ToolResult};
 
 /// What a scripted driver does with every call.
 #[derive(Clone, Copy)]
@@ -38,15 +39,21 @@ struct Scripted {
     clock: MonotonicClock,
     calls: Cell<u64>,
     closed: Cell<bool>,
+    /// The calls by their ids, and when each was made.
+    made: Made,
 }
 
+type Made = Arc<Mutex<Vec<(u64, Moment)>>>;
+
 fn scripted(manner: Manner, clock: MonotonicClock) -> Scripted {
-    Scripted { manner, clock, calls: Cell::new(0), closed: Cell::new(false) }
+    Scripted { manner, clock, calls: Cell::new(0), closed: Cell::new(false), made: Made::default() }
 }
 
 impl Driver for Scripted {
-    async fn call(&self, _: &Call) -> Reply {
-        let sent = Some(self.clock.now());
+    async fn call(&self, call: &Call) -> Reply {
+        let now = self.clock.now();
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).push((call.id, now));
+        let sent = Some(now);
         self.calls.set(self.calls.get() + 1);
         match self.manner {
             Manner::Prompt | Manner::Drowsy => {}
@@ -173,6 +180,23 @@ fn an_economical_lane_sends_what_is_due_soon_after_each_other_at_once_and_neithe
         let lag = ended.summary.tally(Scope::Total, None).pacing_lag.value_at_quantile(0.5).unwrap();
         // Five are due within 400 µs: the third has waited for 200.
         assert!(pacing == Pacing::Exact || lag >= Duration::from_micros(190), "{lag:?}");
+    }
+}
+
+#[test]
+fn what_is_made_ready_before_it_is_due_is_not_sent_before_it_is() {
+    for manner in [Manner::Prompt, Manner::Drowsy] {
+        let made = Made::default();
+        let plan = plan("1000/s for 300ms", |draft| draft.pacing = Some(Pacing::Exact));
+        let driver = |_, clock| Scripted { made: Arc::clone(&made), ..scripted(manner, clock) };
+        assert_eq!(accounts(&run(&plan, &setup(), driver, carry_on).unwrap()).answered, 300);
+        let made = made.lock().unwrap();
+        let due: Vec<_> = Schedule::new(&plan, Shard::WHOLE).map(|arrival| arrival.intended).collect();
+        assert_eq!(made.len(), due.len());
+        for (id, at) in made.iter() {
+            let due = due[(id - FIRST_CALL_ID) as usize];
+            assert!(*at >= due, "{id}: made at {at:?}, due at {due:?}");
+        }
     }
 }
 

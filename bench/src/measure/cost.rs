@@ -2,9 +2,11 @@
 
 use crate::bench::{Bench, Seen};
 use crate::table::Figure;
-use crate::tools::{FAST_PEERS, Load, RATED_PEERS, Tool};
+use crate::tools::{FAST_PEERS, Load, Own, RATED_PEERS, Tool};
 
 const PART: &str = "cost";
+/// The figure that it is about.
+pub(crate) const CPU: &str = "CPU per call";
 
 pub(crate) fn measure(bench: &mut Bench) {
     let rates: &[u32] = bench.options.pick(&[1000, 10_000], &[1000, 5000, 10_000, 20_000]);
@@ -31,15 +33,20 @@ pub(crate) fn measure(bench: &mut Bench) {
 
 /// Adds what every cost has.
 pub(super) fn add(bench: &mut Bench, part: &'static str, case: &str, tool: Tool, seen: &Seen) {
-    bench.add(Figure::new(part, case, "CPU per call", "µs"), tool, seen.cost.cpu_per_call());
+    bench.add(Figure::new(part, case, CPU, "µs"), tool, seen.cost.cpu_per_call());
     bench.add(Figure::new(part, case, "calls", "1/s"), tool, seen.cost.rate());
     bench.add(Figure::new(part, case, "peak memory", "MiB"), tool, seen.cost.peak.1);
     if let Some(own) = &seen.said.own
         && case != "saturated"
     {
         bench.add(Figure::new(part, case, "pacing lag p99", "µs"), tool, own.lag[1]);
-        if let Some(doubt) = &own.doubt {
-            bench.table.note(part, case, tool.name(), &format!("doubts its run: {doubt}"));
-        }
+        note_doubt(bench, part, case, tool, own);
+    }
+}
+
+/// Says where a run's own word is not to be relied on.
+pub(super) fn note_doubt(bench: &mut Bench, part: &'static str, case: &str, tool: Tool, own: &Own) {
+    if let Some(doubt) = &own.doubt {
+        bench.table.note(part, case, tool.name(), &format!("doubts its run: {doubt}"));
     }
 }

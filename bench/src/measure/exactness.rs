@@ -7,11 +7,14 @@ use crate::bench::{Bench, REST};
 use crate::figures::dispersion::dispersion;
 use crate::figures::grid::{errors, quantile};
 use crate::generator::Watch;
+use crate::measure::cost::note_doubt;
 use crate::table::Figure;
 use crate::tools::{Load, RATED_PEERS, Tool};
 use crate::yardstick;
 
 const PART: &str = "exactness";
+/// The figure that it is about.
+pub(crate) const ERROR: &str = "arrival error p99";
 const BARE: &str = "bare timer";
 /// Counts are compared over windows of 10 and of 100 mean distances.
 const POISSON_RATE: u32 = 1000;
@@ -21,17 +24,23 @@ pub(crate) fn measure(bench: &mut Bench) -> io::Result<()> {
     let peers = bench.options.pick(&RATED_PEERS[..1], &RATED_PEERS).iter().copied();
     let tools = bench.there([Tool::Exact, Tool::Economical].into_iter().chain(peers));
     let watch = Watch { window: bench.options.window() * 2, ..bench.watch() };
+    let rates: &[u32] = bench.options.pick(&[1000, 10_000], &[1000, 10_000, 20_000]);
     for repeat in 0..bench.options.repeats() {
-        for rate in [1000, 10_000] {
+        for &rate in rates {
             let case = format!("{rate}/s");
             let period = Duration::from_secs(1) / rate;
             for &tool in &tools {
                 let Some(seen) = bench.once(PART, &case, tool, &Load::at(rate, watch.span()), watch) else { continue };
                 let arrivals = in_window(bench.arrivals(tool), watch);
                 let errors = errors(&arrivals, period.as_nanos() as f64);
+                if errors.is_empty() {
+                    bench.trouble(PART, &case, tool, "made no call while it was looked at");
+                    continue;
+                }
                 add(bench, &case, tool.name(), &errors);
                 if let Some(own) = seen.said.own {
                     bench.add(Figure::new(PART, &case, "pacing lag p99, as it says", "µs"), tool, own.lag[1]);
+                    note_doubt(bench, PART, &case, tool, &own);
                 }
             }
             let machine = bench.machine.clone();
@@ -45,7 +54,7 @@ pub(crate) fn measure(bench: &mut Bench) -> io::Result<()> {
 }
 
 fn add(bench: &mut Bench, case: &str, tool: &str, errors: &[f64]) {
-    for (which, name) in [(0.5, "arrival error p50"), (0.99, "arrival error p99")] {
+    for (which, name) in [(0.5, "arrival error p50"), (0.99, ERROR)] {
         bench.table.add(Figure::new(PART, case, name, "µs"), tool, quantile(errors, which) / 1e3);
     }
 }

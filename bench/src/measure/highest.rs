@@ -8,6 +8,8 @@ use crate::table::Figure;
 use crate::tools::{Load, Tool};
 
 const PART: &str = "highest";
+/// The figure that it is about.
+pub(crate) const HELD: &str = "highest rate held";
 /// Who is measured with what: peers send the same 426 bytes always, so they are compared with the payment alone.
 const CASES: [(Tool, &str); 3] =
     [(Tool::Auto, "create_payment"), (Tool::Oha, "create_payment"), (Tool::Auto, "get_wallet_balance")];
@@ -41,7 +43,7 @@ pub(crate) fn measure(bench: &mut Bench) {
                 at_highest = seen.or(at_highest.take());
                 is_held
             });
-            bench.add(Figure::new(PART, &case, "highest rate held", "1/s"), tool, f64::from(highest));
+            bench.add(Figure::new(PART, &case, HELD, "1/s"), tool, f64::from(highest));
             if highest == 0 {
                 bench.table.note(PART, &case, tool.name(), &format!("held no rate, not even {step}/s"));
             }

@@ -44,8 +44,8 @@ fn by_connections(bench: &mut Bench, tool: Tool, connections: u32) {
 fn by_calls(bench: &mut Bench, tool: Tool) {
     let calls: u32 = bench.options.pick(120_000, 10_000_000);
     let case = format!("{calls} calls");
-    let span = Duration::from_secs(u64::from(calls / LONG_RATE));
-    let watch = Watch { warm_up: span / 10, window: span * 17 / 20, rest: span / 20 };
+    let span = Duration::from_secs(u64::from(calls.div_ceil(LONG_RATE)));
+    let watch = Watch { warm_up: span / 10, window: span * 9 / 10, rest: REST };
     if let Some(seen) = bench.once(PART, &case, tool, &Load::at(LONG_RATE, watch.span()), watch) {
         let (early, late) = seen.cost.peak;
         bench.add(Figure::new(PART, &case, "peak after a tenth", "MiB"), tool, early);

@@ -69,7 +69,10 @@ fn compare(bench: &mut Bench, case: &str, tool: Tool, span: Duration, reported: 
     let answered = (tool.program() == "mcpace").then(|| answered(bench, origin, period));
     for (place, name) in NAMES.into_iter().enumerate() {
         let known = known[place] / 1e6;
-        let Some(reported) = reported[place] else { continue };
+        let Some(reported) = reported[place] else {
+            bench.table.note(PART, case, tool.name(), &format!("gave no {name}"));
+            continue;
+        };
         bench.add(Figure::new(PART, case, &format!("{name}, as reported"), "ms"), tool, reported);
         bench.add(Figure::new(PART, case, &format!("{name}, true"), "ms"), tool, known);
         if let Some(answered) = &answered {
