@@ -73,6 +73,7 @@ struct Work {
 struct Taken {
     arrival: Arrival,
     choice: Choice,
+    /// When the lane took it; before it is due where its call is still to be made ready.
     picked_up: Moment,
 }
 
@@ -132,8 +133,9 @@ impl<D: Driver + 'static> Desk<D> {
     /// Takes an arrival that is due, or will be in a moment: calls at once where there is room, lets it wait where there is not, drops it where
     /// too many wait.
     pub(super) fn take(self: &Rc<Self>, arrival: Arrival, now: Moment) {
-        // It is made ready before it is due, and no part of it is sent.
-        let taken = self.pick_up(arrival, now.max(arrival.intended));
+        // What has to wait is as good as due.
+        let now = if self.has_room() { now } else { now.max(arrival.intended) };
+        let taken = self.pick_up(arrival, now);
         if self.has_room() {
             self.start(taken);
         } else if self.waiting.borrow().len() < self.room.waiting {
@@ -190,7 +192,12 @@ impl<D: Driver + 'static> Desk<D> {
     fn pick_up(&self, arrival: Arrival, now: Moment) -> Taken {
         let Work { workload, captures } = &mut *self.work.borrow_mut();
         let choice = workload.choose(&arrival, captures);
-        self.recorder.borrow_mut().picked_up(arrival.flow.0, choice.operation.0, arrival.intended, now);
+        let mut recorder = self.recorder.borrow_mut();
+        if now < arrival.intended {
+            recorder.scheduled(arrival.flow.0, choice.operation.0, arrival.intended);
+        } else {
+            recorder.picked_up(arrival.flow.0, choice.operation.0, arrival.intended, now);
+        }
         Taken { arrival, choice, picked_up: now }
     }
 
@@ -198,12 +205,12 @@ impl<D: Driver + 'static> Desk<D> {
     async fn serve(&self, first: Taken) {
         let mut next = Some(first);
         while let Some(taken) = next {
-            let ticket = Ticket { desk: self, taken, open: true };
+            let mut ticket = Ticket { desk: self, taken, open: true };
             let call = {
                 let Work { workload, captures } = &mut *self.work.borrow_mut();
                 workload.call(&taken.arrival, taken.choice, captures)
             };
-            hold(self.clock, taken.arrival.intended);
+            ticket.taken.picked_up = self.hold(&taken);
             let mut reply = self.driver.call(&call).await;
             {
                 let Work { workload, captures } = &mut *self.work.borrow_mut();
@@ -214,6 +221,19 @@ impl<D: Driver + 'static> Desk<D> {
             next = self.next_waiting();
         }
         self.leave();
+    }
+
+    /// Waits until it is due, which is now or in a moment, and says when it was picked up: as late as it is released then, so that whatever
+    /// came between is the generator's.
+    fn hold(&self, taken: &Taken) -> Moment {
+        let Taken { arrival, choice, picked_up } = *taken;
+        if picked_up >= arrival.intended {
+            return picked_up;
+        }
+        hold(self.clock, arrival.intended);
+        let now = self.clock.now();
+        self.recorder.borrow_mut().released(arrival.flow.0, choice.operation.0, arrival.intended, now);
+        now
     }
 
     /// The arrival that has waited longest, of those that have not waited too long.

@@ -44,10 +44,10 @@ pub(super) struct Lane<'a, D: Driver + 'static> {
     pub(super) ear: Ear,
     /// Arrivals that the schedule gave out so far.
     pub(super) due: u64,
+    /// When the last of these is due.
+    pub(super) taken: Moment,
     pub(super) desk: Rc<Desk<D>>,
     pub(super) stop: watch::Receiver<Haste>,
-    /// When the last of them is due.
-    pub(super) taken: Moment,
     /// When its schedule was cut short, if it was.
     pub(super) cut: Option<Moment>,
 }

@@ -236,9 +236,9 @@ fn lane_thread<D: Driver + 'static>(
         loads: Loads::of(plan),
         ear: Ear::of(setup.steering.as_ref()),
         due: 0,
+        taken: Moment::ZERO,
         desk: Rc::clone(&desk),
         stop: setup.stop.0.subscribe(),
-        taken: Moment::ZERO,
         cut: None,
     };
     runtime.block_on(lane.run())

@@ -9,7 +9,8 @@ use super::clock::MonotonicClock;
 
 /// Above this many arrivals a second and lane, waking for each costs more than it gives.
 pub(super) const EXACT_UP_TO: f64 = 5000.0;
-/// A punctual lane is awake so long before an arrival is due, and makes its call meanwhile: long enough for a core that has just woken up.
+/// A punctual lane that slept is awake at least so long before an arrival is due, and makes its call ready meanwhile: long enough for a
+/// core that has just woken up. Elsewhere than on Linux it is not.
 pub(super) const READY: Duration = Duration::from_micros(10);
 /// An economical lane wakes for all arrivals at once that are due within so much of the first of them.
 pub(super) const QUANTUM: Duration = Duration::from_micros(400);
@@ -131,7 +132,7 @@ mod linux {
                 // Late may also be what was handled in between.
                 self.lead.learn(self.clock.now().since(wake), Lead::STEP);
             } else {
-                self.lead.forget();
+                self.forgo(moment);
             }
             while self.clock.now() < end {
                 tokio::task::yield_now().await;
@@ -162,7 +163,7 @@ mod linux {
                 }
                 self.lead.learn(self.clock.now().since(wake), Lead::UP);
             } else {
-                self.lead.forget();
+                self.forgo(moment);
             }
             let ready = if slept { self.ready } else { Duration::ZERO };
             self.look_until(moment.before(ready)).await;
@@ -182,6 +183,13 @@ mod linux {
             }
             // The first time it is looked at, the second time handled.
             self.has_looked = looks > 1;
+        }
+
+        /// There is no time to sleep before `moment`. Where that is because the lead is so long, it becomes shorter.
+        fn forgo(&mut self, moment: Moment) {
+            if self.clock.now() < moment.before(self.ready) {
+                self.lead.forget();
+            }
         }
 
         /// When to wake for `moment`.

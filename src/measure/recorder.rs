@@ -135,21 +135,34 @@ impl Recorder {
     /// [`Recorder::record`], so that one that is lost on the way is missed. `operation` must be the one that its sample
     /// will name.
     pub fn picked_up(&mut self, flow: u16, operation: u16, intended: Moment, picked_up: Moment) {
-        let lag = nanos_between(intended, picked_up);
+        self.scheduled(flow, operation, intended);
+        self.released(flow, operation, intended, picked_up);
+    }
+
+    /// Counts an arrival as [`Recorder::picked_up`] does, all but when that was: [`Recorder::released`] will say so.
+    pub fn scheduled(&mut self, flow: u16, operation: u16, intended: Moment) {
         let place = self.place(flow, operation, intended);
         let tally = self.tallies[place].get_or_insert_default();
         tally.scheduled += 1;
-        tally.pacing_lag.record_nanos(lag);
-        tally.pacing_buckets.record(&self.pacing_bounds, lag);
         let cell = tally.timeline.at(intended);
         cell.scheduled = cell.scheduled.saturating_add(1);
         if self.first_intended.is_none_or(|first| intended < first) {
             self.first_intended = Some(intended);
         }
-        let [due, taken] = &mut self.windows;
+        let [due, _] = &mut self.windows;
         if let Some((begin, over)) = due.count(intended.as_nanos()) {
             self.health.at(Moment::from_nanos(begin)).intended.merge(&over);
         }
+    }
+
+    /// Notes when an arrival that was counted as scheduled was picked up.
+    pub fn released(&mut self, flow: u16, operation: u16, intended: Moment, picked_up: Moment) {
+        let lag = nanos_between(intended, picked_up);
+        let place = self.place(flow, operation, intended);
+        let tally = self.tallies[place].get_or_insert_default();
+        tally.pacing_lag.record_nanos(lag);
+        tally.pacing_buckets.record(&self.pacing_bounds, lag);
+        let [_, taken] = &mut self.windows;
         if let Some((begin, over)) = taken.count(picked_up.as_nanos()) {
             self.health.at(Moment::from_nanos(begin)).sent.merge(&over);
         }
