@@ -74,6 +74,9 @@ impl Draft {
             flows.extend(check_flow(name, draft, &operations, &mut faults));
         }
         unique("flow", names.iter(), &mut faults);
+        if names.iter().any(|name| name.trim().is_empty()) {
+            faults.note("a flow has the name \"\", which objectives cannot mention: give it another, or leave it out");
+        }
         for name in names.iter().filter(|name| operations.iter().any(|operation| operation.name == **name)) {
             faults.note(format_args!("flow `{name}` has the name of an operation: objectives could mean either"));
         }
@@ -274,6 +277,11 @@ fn check_objectives(objectives: &[Objective], flows: &[String], operations: &[Op
     for objective in objectives {
         if let Err(why) = objective.clone().resolve(flows, &operations) {
             faults.note(format_args!("failed to {why}"));
+        } else if objective.to_string().parse().ok().as_ref() != Some(objective) {
+            // A saved run holds it as a text.
+            faults.note(format_args!(
+                "objective `{objective}` cannot be read again: give its flow a name without parentheses"
+            ));
         }
     }
 }
@@ -328,6 +336,21 @@ mod tests {
         let draft = Draft { sessions, ..crate::plan::read_file("[[flow]]\nload = \"900000/s for 1s\"").0 };
         let plan = draft.check(1, Faults::default()).unwrap();
         assert_eq!(plan.lanes_for(NonZeroU32::new(64).unwrap()).get(), 2, "as many as there are sessions");
+    }
+
+    #[test]
+    fn objectives_can_mention_each_flow_by_its_name() {
+        let of = |name: &str| {
+            let text = format!("[[flow]]\nname = \"{name}\"\nload = \"10/s for 1s\"\nobjectives = [\"p99 < 1s\"]");
+            let (draft, found) = crate::plan::read_file(&text);
+            draft.check(1, found).map_or_else(|Faults(faults)| faults, |_| Vec::new())
+        };
+        assert!(of("pay").is_empty() && of("pay at once").is_empty());
+        assert!(of("")[0].contains("a flow has the name \"\""), "{:?}", of(""));
+        assert_eq!(
+            of("a)b"),
+            ["objective `p99(a)b) < 1s` cannot be read again: give its flow a name without parentheses"]
+        );
     }
 
     #[test]
