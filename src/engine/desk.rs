@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::clock::MonotonicClock;
+use super::notes::Notes;
 use super::pace::hold;
 use super::truth;
 use crate::arrival::Arrival;
@@ -39,7 +40,7 @@ pub(super) struct Desk<D> {
     /// Tasks that wait for something to serve, the one that served last at the end: its memory is at hand.
     resting: RefCell<Vec<Rc<Hand>>>,
     idle: Notify,
-    recorder: RefCell<Box<Recorder>>,
+    notes: RefCell<Notes>,
     exchange: Exchange,
 }
 
@@ -125,7 +126,7 @@ impl<D: Driver + 'static> Desk<D> {
             in_flight: Cell::new(0),
             resting: RefCell::default(),
             idle: Notify::new(),
-            recorder: RefCell::new(recorder),
+            notes: RefCell::new(Notes::of(recorder)),
             exchange,
         })
     }
@@ -192,11 +193,12 @@ impl<D: Driver + 'static> Desk<D> {
     fn pick_up(&self, arrival: Arrival, now: Moment) -> Taken {
         let Work { workload, captures } = &mut *self.work.borrow_mut();
         let choice = workload.choose(&arrival, captures);
-        let mut recorder = self.recorder.borrow_mut();
+        let series = (arrival.flow.0, choice.operation.0);
+        let mut notes = self.notes.borrow_mut();
         if now < arrival.intended {
-            recorder.scheduled(arrival.flow.0, choice.operation.0, arrival.intended);
+            notes.scheduled(series, arrival.intended);
         } else {
-            recorder.picked_up(arrival.flow.0, choice.operation.0, arrival.intended, now);
+            notes.picked_up(series, arrival.intended, now);
         }
         Taken { arrival, choice, picked_up: now }
     }
@@ -215,7 +217,7 @@ impl<D: Driver + 'static> Desk<D> {
             {
                 let Work { workload, captures } = &mut *self.work.borrow_mut();
                 let lesson = workload.learn(&taken.arrival, &call, &mut reply, captures);
-                truth::count(&mut self.recorder.borrow_mut().truth, call.operation, lesson);
+                truth::count(self.notes.borrow_mut().truth(), call.operation, lesson);
             }
             ticket.answered(&reply);
             next = self.next_waiting();
@@ -232,7 +234,7 @@ impl<D: Driver + 'static> Desk<D> {
         }
         hold(self.clock, arrival.intended);
         let now = self.clock.now();
-        self.recorder.borrow_mut().released(arrival.flow.0, choice.operation.0, arrival.intended, now);
+        self.notes.borrow_mut().released((arrival.flow.0, choice.operation.0), arrival.intended, now);
         now
     }
 
@@ -312,7 +314,7 @@ impl<D: Driver + 'static> Desk<D> {
             picked_up: taken.picked_up,
             fate,
         };
-        self.recorder.borrow_mut().record(&sample, failure);
+        self.notes.borrow_mut().ended(&sample, failure);
     }
 
     /// Lets the driver take back what it opened. What is in flight has been given up.
@@ -322,7 +324,7 @@ impl<D: Driver + 'static> Desk<D> {
 
     fn record_side_calls(&self) {
         for call in self.driver.take_side_calls() {
-            self.recorder.borrow_mut().record_side_call(&call);
+            self.notes.borrow_mut().recorder().record_side_call(&call);
         }
     }
 
@@ -331,8 +333,11 @@ impl<D: Driver + 'static> Desk<D> {
         self.driver.tidy();
         self.record_side_calls();
         if let Ok(mut cleared) = self.exchange.cleared.try_recv() {
-            cleared.go_on_from(&mut self.recorder.borrow_mut());
-            let full = self.recorder.replace(cleared);
+            let full = {
+                let mut notes = self.notes.borrow_mut();
+                cleared.go_on_from(notes.recorder());
+                notes.replace(cleared)
+            };
             self.send(full);
         }
     }
@@ -341,9 +346,9 @@ impl<D: Driver + 'static> Desk<D> {
     pub(super) fn hand_over_last(&self) {
         self.record_side_calls();
         let unexplained = Workload::conclude(&mut self.work.borrow_mut().captures);
-        truth::count_findings(&mut self.recorder.borrow_mut().truth, unexplained);
+        truth::count_findings(self.notes.borrow_mut().truth(), unexplained);
         let nothing = Box::new(Recorder::new(&Shape::default(), Moment::ZERO));
-        let full = self.recorder.replace(nothing);
+        let full = self.notes.borrow_mut().replace(nothing);
         self.send(full);
     }
 

@@ -22,7 +22,7 @@ use crate::time::{Clock, Moment};
 /// Late arrivals go out in slices of this many, so that replies are handled in between.
 const SLICE: usize = 16;
 /// A lane sleeps through so much, where replies may be looked at later than they come.
-const NAP: Duration = Duration::from_millis(1);
+const NAP: Duration = Duration::from_millis(2);
 /// How often the lane's recorder is handed over.
 pub(super) const HAND_OVER: Duration = Duration::from_millis(500);
 /// How long calls in flight may still be answered once the run was stopped.

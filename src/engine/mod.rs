@@ -10,6 +10,7 @@ mod desk;
 mod expected;
 mod host;
 mod lane;
+mod notes;
 mod pace;
 mod schedule;
 mod steering;
