@@ -20,7 +20,7 @@ use crate::arrival::Arrival;
 use crate::driver::Driver;
 use crate::measure::{FailureText, Fate, Gauges, Recorder, Sample, Shape};
 use crate::time::{Clock, Moment};
-use crate::workload::{Captures, Choice, Reply, Workload};
+use crate::workload::{Call, Captures, Choice, Reply, Workload};
 
 /// How many arrivals may wait for each one that may be in flight, and at least so many in all.
 const WAITING_PER_PLACE: usize = 10;
@@ -78,22 +78,29 @@ struct Taken {
     picked_up: Moment,
 }
 
-/// Where a task that rests is given its next arrival.
+/// An arrival with its call made. Those that are due together are made one after the other, and then sent so: what each takes of the
+/// processor's caches is there for the next.
+struct Job {
+    taken: Taken,
+    call: Call,
+}
+
+/// Where a task that rests is given its next job.
 #[derive(Default)]
 struct Hand {
-    next: Cell<Option<Taken>>,
+    next: Cell<Option<Job>>,
     waker: Cell<Option<Waker>>,
 }
 
 impl Hand {
-    fn give(&self, taken: Taken) {
-        self.next.set(Some(taken));
+    fn give(&self, job: Job) {
+        self.next.set(Some(job));
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
     }
 
-    async fn given(&self) -> Taken {
+    async fn given(&self) -> Job {
         poll_fn(|cx| {
             let next = self.next.take();
             if next.is_none() {
@@ -152,24 +159,30 @@ impl<D: Driver + 'static> Desk<D> {
 
     fn start(self: &Rc<Self>, taken: Taken) {
         self.in_flight.set(self.in_flight.get() + 1);
+        let job = self.job(taken);
         let resting = self.resting.borrow_mut().pop();
         match resting {
-            Some(hand) => hand.give(taken),
-            None => drop(tokio::task::spawn_local(Rc::clone(self).work(taken))),
+            Some(hand) => hand.give(job),
+            None => drop(tokio::task::spawn_local(Rc::clone(self).work(job))),
         }
     }
 
+    fn job(&self, taken: Taken) -> Job {
+        let Work { workload, captures } = &mut *self.work.borrow_mut();
+        Job { taken, call: workload.call(&taken.arrival, taken.choice, captures) }
+    }
+
     /// A task that serves one arrival after the other, for as long as there are not too many like it.
-    async fn work(self: Rc<Self>, first: Taken) {
+    async fn work(self: Rc<Self>, first: Job) {
         let hand = Rc::<Hand>::default();
-        let mut taken = first;
+        let mut job = first;
         loop {
-            self.serve(taken).await;
+            self.serve(job).await;
             if self.resting.borrow().len() >= MOST_RESTING {
                 return;
             }
             self.resting.borrow_mut().push(Rc::clone(&hand));
-            taken = hand.given().await;
+            job = hand.given().await;
         }
     }
 
@@ -204,14 +217,10 @@ impl<D: Driver + 'static> Desk<D> {
     }
 
     /// Calls for one arrival, and then for those that wait, on one place in flight.
-    async fn serve(&self, first: Taken) {
+    async fn serve(&self, first: Job) {
         let mut next = Some(first);
-        while let Some(taken) = next {
+        while let Some(Job { taken, call }) = next {
             let mut ticket = Ticket { desk: self, taken, open: true };
-            let call = {
-                let Work { workload, captures } = &mut *self.work.borrow_mut();
-                workload.call(&taken.arrival, taken.choice, captures)
-            };
             ticket.taken.picked_up = self.hold(&taken);
             let mut reply = self.driver.call(&call).await;
             {
@@ -220,7 +229,7 @@ impl<D: Driver + 'static> Desk<D> {
                 truth::count(self.notes.borrow_mut().truth(), call.operation, lesson);
             }
             ticket.answered(&reply);
-            next = self.next_waiting();
+            next = self.next_waiting().map(|taken| self.job(taken));
         }
         self.leave();
     }
