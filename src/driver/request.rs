@@ -2,7 +2,6 @@
 
 use std::cell::OnceCell;
 use std::fmt;
-use std::io::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -225,7 +224,8 @@ impl Request<'_> {
         if self.head.0.method == Method::POST {
             out.extend_from_slice(CONTENT_LENGTH.as_str().as_bytes());
             out.extend_from_slice(b": ");
-            let _ = write!(out, "{}\r\n", self.body.length());
+            out.extend_from_slice(itoa::Buffer::new().format(self.body.length()).as_bytes());
+            out.extend_from_slice(b"\r\n");
         }
         out.extend_from_slice(b"\r\n");
         self.body.write(out);

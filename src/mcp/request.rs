@@ -1,6 +1,5 @@
 //! What is said to a server: JSON-RPC bodies, the frequent one from a template.
 
-use std::io::Write as _;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -36,7 +35,7 @@ impl CallTemplate {
     /// Appends the body of one call to `out`; `arguments` is a JSON object and is not looked at.
     pub fn write(&self, id: u64, arguments: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(HEAD.as_bytes());
-        let _ = write!(out, "{id}");
+        out.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
         out.extend_from_slice(self.middle.as_bytes());
         out.extend_from_slice(arguments.as_bytes());
         out.extend_from_slice(TAIL.as_bytes());

@@ -146,11 +146,12 @@ fn write_hex(prefix: &str, digits: usize, random: &mut impl Rng, out: &mut Strin
 }
 
 fn write_count(count: u64, prefix: Option<&str>, out: &mut String) {
-    let written = match prefix {
-        Some(prefix) => write!(out, "{prefix}{count}\""),
-        None => write!(out, "{count}"),
-    };
-    debug_assert!(written.is_ok(), "writing to a String cannot fail");
+    let mut room = itoa::Buffer::new();
+    let digits = room.format(count);
+    match prefix {
+        Some(prefix) => out.extend([prefix, digits, "\""]),
+        None => out.push_str(digits),
+    }
 }
 
 fn write_string(text: &str, out: &mut String) {
@@ -163,7 +164,72 @@ fn write_string(text: &str, out: &mut String) {
     debug_assert!(written.is_ok(), "writing to a String cannot fail");
 }
 
+/// A number of cents, and of other parts, is written as a whole one with a point in it: formatting a fraction exactly takes
+/// several times as long as all else of it.
 fn write_number(value: f64, decimals: u8, out: &mut String) {
-    let written = write!(out, "{value:.*}", usize::from(decimals));
-    debug_assert!(written.is_ok(), "writing to a String cannot fail");
+    /// Up to here a fraction's whole numbers are exact (2⁵³).
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let unit = 10_u64.pow(decimals.into());
+    let parts = (value * unit as f64).round();
+    if !(value.is_sign_positive() && parts < EXACT) {
+        let written = write!(out, "{value:.*}", usize::from(decimals));
+        debug_assert!(written.is_ok(), "writing to a String cannot fail");
+        return;
+    }
+    let mut room = itoa::Buffer::new();
+    out.push_str(room.format(parts as u64 / unit));
+    if decimals > 0 {
+        // The one before the digits keeps the noughts that they begin with.
+        let digits = room.format(unit + parts as u64 % unit);
+        out.push('.');
+        out.push_str(&digits[1..]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn number(value: f64, decimals: u8) -> String {
+        let mut out = String::new();
+        write_number(value, decimals, &mut out);
+        out
+    }
+
+    #[test]
+    fn numbers_have_their_decimals_and_no_more() {
+        for (value, decimals, text) in [
+            (12.5, 2, "12.50"),
+            (0.0, 2, "0.00"),
+            (0.049, 1, "0.0"),
+            (9.999, 2, "10.00"),
+            (1234.5678, 0, "1235"),
+            (0.000_000_000_07, 12, "0.000000000070"),
+            (-3.456, 2, "-3.46"),
+            (1e18, 3, "1000000000000000000.000"),
+        ] {
+            assert_eq!(number(value, decimals), text);
+        }
+    }
+
+    #[test]
+    fn counts_stand_alone_or_end_a_text() {
+        let mut out = String::new();
+        write_count(u64::MAX, None, &mut out);
+        write_count(70, Some(" \"cus_"), &mut out);
+        assert_eq!(out, "18446744073709551615 \"cus_70\"");
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_is_written_as_the_nearest_that_has_its_decimals(value in -1e4..1e9_f64, decimals in 0..=12_u8) {
+            let text = number(value, decimals);
+            let fraction = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+            prop_assert_eq!(fraction, usize::from(decimals));
+            let (half, ulps) = (0.5 / 10_f64.powi(decimals.into()), value.abs() * f64::EPSILON * 2.0);
+            prop_assert!((text.parse::<f64>().unwrap() - value).abs() <= half + ulps, "{}", text);
+        }
+    }
 }
