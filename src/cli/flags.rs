@@ -126,7 +126,7 @@ pub(super) struct CommonArgs {
     /// How long a call may take, from sent: 60 (seconds), 30s, 500ms [default: 30s] [env: LOAD_TEST_TIMEOUT].
     #[arg(long, value_name = "D", value_parser = parse_duration, help_heading = "Limits")]
     timeout: Option<Duration>,
-    /// When a lane wakes: for each arrival, or once for all that are due within 400 µs [default: auto].
+    /// When a lane wakes: for each arrival, or once for all that are due within 360 µs [default: auto].
     #[arg(long, value_parser = parse_pacing, value_name = "auto|exact|economical", help_heading = "Limits")]
     pacing: Option<Pacing>,
     /// Threads [default: 1, more above 40000 arrivals/s, where there are processors].

@@ -103,3 +103,69 @@ impl Notes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{Fate, Phase, Shape};
+    use crate::outcome::Outcome;
+
+    const SERIES: Series = (0, 0);
+
+    fn notes() -> Notes {
+        let shape = Shape { flows: 1, operations: 1, ..Shape::default() };
+        Notes::of(Box::new(Recorder::new(&shape, Moment::ZERO)))
+    }
+
+    fn ended(intended: Moment, outcome: Outcome) -> Sample {
+        let fate = Fate::Answered { sent: Some(intended), first_byte: None, done: intended, outcome };
+        Sample { flow: 0, operation: 0, sequence: 0, substituted: false, intended, picked_up: intended, fate }
+    }
+
+    /// Arrivals and calls that the recorder has counted.
+    fn counted(recorder: &Recorder) -> (u64, u64, u64) {
+        let mut tallies = recorder.tallies().filter(|(.., phase, _)| *phase == Phase::Measure);
+        tallies.next().map_or((0, 0, 0), |(.., tally)| (tally.scheduled, tally.pacing_lag.len(), tally.answered()))
+    }
+
+    #[test]
+    fn notes_are_counted_some_calls_at_once_and_whenever_somebody_reads() {
+        let mut notes = notes();
+        for n in 0..ENOUGH as u64 / 2 - 1 {
+            let due = Moment::from_nanos(n + 1);
+            notes.picked_up(SERIES, due, due);
+            notes.ended(&ended(due, Outcome::Ok), None);
+        }
+        assert_eq!(counted(&notes.recorder), (0, 0, 0));
+        notes.scheduled(SERIES, Moment::from_nanos(99));
+        notes.ended(&ended(Moment::from_nanos(99), Outcome::Ok), None);
+        let calls = ENOUGH as u64 / 2;
+        assert_eq!(counted(&notes.recorder), (calls, calls - 1, calls), "there are enough");
+        notes.released(SERIES, Moment::from_nanos(99), Moment::from_nanos(100));
+        assert_eq!(counted(&notes.recorder), (calls, calls - 1, calls));
+        assert_eq!(counted(notes.recorder()), (calls, calls, calls));
+    }
+
+    #[test]
+    fn nothing_is_lost_where_the_recorder_changes_nor_where_nothing_ends() {
+        let mut notes = notes();
+        for n in 0..=MOST as u64 {
+            notes.picked_up(SERIES, Moment::from_nanos(n), Moment::from_nanos(n));
+        }
+        assert_eq!(counted(&notes.recorder).0, MOST as u64, "there are too many");
+        let next = Box::new(Recorder::new(&Shape { flows: 1, operations: 1, ..Shape::default() }, Moment::ZERO));
+        assert_eq!(counted(&notes.replace(next)).0, MOST as u64 + 1);
+        assert_eq!(counted(notes.recorder()), (0, 0, 0));
+    }
+
+    #[test]
+    fn what_needs_words_is_counted_at_once_and_after_what_came_before() {
+        let mut notes = notes();
+        let due = Moment::from_nanos(5);
+        notes.picked_up(SERIES, due, due);
+        let failure = FailureText { group: "no", example: "no!", retry_after: None };
+        notes.ended(&ended(due, Outcome::Unreachable), Some(failure));
+        assert_eq!(counted(&notes.recorder), (1, 1, 1));
+        assert_eq!(notes.recorder.failures().groups().len(), 1);
+    }
+}

@@ -13,7 +13,7 @@ pub(super) const EXACT_UP_TO: f64 = 5000.0;
 /// core that has just woken up. Elsewhere than on Linux it is not.
 pub(super) const READY: Duration = Duration::from_micros(10);
 /// An economical lane wakes for all arrivals at once that are due within so much of the first of them.
-pub(super) const QUANTUM: Duration = Duration::from_micros(400);
+pub(super) const QUANTUM: Duration = Duration::from_micros(360);
 
 /// How late a lane's timer wakes on this machine, so many times, sorted: what a lane that does nothing else would see. Exact
 /// pacing makes up for as much as nine of ten of them are late.

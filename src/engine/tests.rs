@@ -177,8 +177,8 @@ fn an_economical_lane_sends_what_is_due_soon_after_each_other_at_once_and_neithe
     {
         let ended = go(&plan("10000/s for 300ms", |draft| draft.pacing = Some(pacing)), manner, carry_on);
         assert_eq!(accounts(&ended).answered, 3000);
-        let lag = ended.summary.tally(Scope::Total, None).pacing_lag.value_at_quantile(0.5).unwrap();
-        // Five are due within 400 µs: the third has waited for 200.
+        let lag = ended.summary.tally(Scope::Total, None).pacing_lag.value_at_quantile(0.7).unwrap();
+        // Four are due within 360 µs: the second has waited for 200.
         assert!(pacing == Pacing::Exact || lag >= Duration::from_micros(190), "{lag:?}");
     }
 }

@@ -1,6 +1,5 @@
 //! What is said to a server: JSON-RPC bodies, the frequent one from a template.
 
-
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 

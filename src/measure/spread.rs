@@ -13,7 +13,7 @@ const FINE: usize = 100;
 const COARSE: usize = 10;
 const FINE_NANOS: u64 = SECOND / FINE as u64;
 
-/// How long a window is. The shortest is twenty-five times as long as what an economical lane wakes for at once (400 µs):
+/// How long a window is. The shortest is more than twenty-five times as long as what an economical lane wakes for at once (360 µs):
 /// counts in windows of a few wake-ups would show the clock's grain and not the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {

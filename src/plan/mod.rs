@@ -144,7 +144,7 @@ pub enum Pacing {
     Auto,
     /// For each arrival.
     Exact,
-    /// Once for all arrivals, sixteen at most, that are due within 400 µs of the first: less CPU, and arrivals up to that late.
+    /// Once for all arrivals, sixteen at most, that are due within 360 µs of the first: less CPU, and arrivals up to that late.
     Economical,
 }
 

@@ -23,7 +23,7 @@ use crate::generator::Invocation;
 pub(crate) enum Tool {
     /// Wakes for each arrival.
     Exact,
-    /// Wakes once for all that is due within 400 µs.
+    /// Wakes once for all that is due within 360 µs.
     Economical,
     /// As its defaults have it.
     Auto,
