@@ -5,6 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::task::{Poll, Waker};
@@ -29,7 +30,7 @@ const WAITING_AT_LEAST: usize = 100_000;
 const MOST_RESTING: usize = 64;
 
 /// The state that a lane's loop and its calls share.
-pub(super) struct Desk<D> {
+pub(super) struct Desk<D: Driver + 'static> {
     driver: D,
     clock: MonotonicClock,
     timeout: Duration,
@@ -38,7 +39,7 @@ pub(super) struct Desk<D> {
     waiting: RefCell<VecDeque<Taken>>,
     in_flight: Cell<usize>,
     /// Tasks that wait for something to serve, the one that served last at the end: its memory is at hand.
-    resting: RefCell<Vec<Rc<Hand>>>,
+    resting: RefCell<Vec<Rc<Hand<D>>>>,
     idle: Notify,
     notes: RefCell<Notes>,
     exchange: Exchange,
@@ -78,29 +79,34 @@ struct Taken {
     picked_up: Moment,
 }
 
-/// An arrival with its call made. Those that are due together are made one after the other, and then sent so: what each takes of the
-/// processor's caches is there for the next.
-struct Job {
-    taken: Taken,
+/// An arrival in flight with its call made. Those that are due together are made one after the other, and then sent so: what each takes
+/// of the processor's caches is there for the next.
+struct Job<D: Driver + 'static> {
+    ticket: Ticket<D>,
     call: Call,
 }
 
 /// Where a task that rests is given its next job.
-#[derive(Default)]
-struct Hand {
-    next: Cell<Option<Job>>,
+struct Hand<D: Driver + 'static> {
+    next: Cell<Option<Job<D>>>,
     waker: Cell<Option<Waker>>,
 }
 
-impl Hand {
-    fn give(&self, job: Job) {
+impl<D: Driver + 'static> Default for Hand<D> {
+    fn default() -> Self {
+        Self { next: Cell::new(None), waker: Cell::new(None) }
+    }
+}
+
+impl<D: Driver + 'static> Hand<D> {
+    fn give(&self, job: Job<D>) {
         self.next.set(Some(job));
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
     }
 
-    async fn given(&self) -> Job {
+    async fn given(&self) -> Job<D> {
         poll_fn(|cx| {
             let next = self.next.take();
             if next.is_none() {
@@ -158,8 +164,7 @@ impl<D: Driver + 'static> Desk<D> {
     }
 
     fn start(self: &Rc<Self>, taken: Taken) {
-        self.in_flight.set(self.in_flight.get() + 1);
-        let job = self.job(taken);
+        let Some(job) = self.job(taken) else { return };
         let resting = self.resting.borrow_mut().pop();
         match resting {
             Some(hand) => hand.give(job),
@@ -167,14 +172,23 @@ impl<D: Driver + 'static> Desk<D> {
         }
     }
 
-    fn job(&self, taken: Taken) -> Job {
-        let Work { workload, captures } = &mut *self.work.borrow_mut();
-        Job { taken, call: workload.call(&taken.arrival, taken.choice, captures) }
+    /// Gives an arrival a place in flight and makes its call; `None` where that panics: what was to become of it is not known then.
+    fn job(self: &Rc<Self>, taken: Taken) -> Option<Job<D>> {
+        let ticket = Ticket::of(self, taken);
+        let make = || {
+            let Work { workload, captures } = &mut *self.work.borrow_mut();
+            workload.call(&taken.arrival, taken.choice, captures)
+        };
+        if let Ok(call) = catch_unwind(AssertUnwindSafe(make)) {
+            return Some(Job { ticket, call });
+        }
+        ticket.close();
+        None
     }
 
     /// A task that serves one arrival after the other, for as long as there are not too many like it.
-    async fn work(self: Rc<Self>, first: Job) {
-        let hand = Rc::<Hand>::default();
+    async fn work(self: Rc<Self>, first: Job<D>) {
+        let hand = Rc::<Hand<D>>::default();
         let mut job = first;
         loop {
             self.serve(job).await;
@@ -216,44 +230,51 @@ impl<D: Driver + 'static> Desk<D> {
         Taken { arrival, choice, picked_up: now }
     }
 
-    /// Calls for one arrival, and then for those that wait, on one place in flight.
-    async fn serve(&self, first: Job) {
+    /// Calls for one arrival, and then for those that wait.
+    async fn serve(self: &Rc<Self>, first: Job<D>) {
         let mut next = Some(first);
-        while let Some(Job { taken, call }) = next {
-            let mut ticket = Ticket { desk: self, taken, open: true };
-            ticket.taken.picked_up = self.hold(&taken);
+        while let Some(Job { mut ticket, call }) = next {
+            ticket.taken.picked_up = self.hold(&ticket.taken);
             let mut reply = self.driver.call(&call).await;
             {
                 let Work { workload, captures } = &mut *self.work.borrow_mut();
-                let lesson = workload.learn(&taken.arrival, &call, &mut reply, captures);
+                let lesson = workload.learn(&ticket.taken.arrival, &call, &mut reply, captures);
                 truth::count(self.notes.borrow_mut().truth(), call.operation, lesson);
             }
             ticket.answered(&reply);
-            next = self.next_waiting().map(|taken| self.job(taken));
+            next = self.next_waiting();
         }
-        self.leave();
     }
 
     /// Waits until it is due, which is now or in a moment, and says when it was picked up: as late as it is released then, so that whatever
     /// came between is the generator's.
     fn hold(&self, taken: &Taken) -> Moment {
         let Taken { arrival, choice, picked_up } = *taken;
-        if picked_up >= arrival.intended {
+        if picked_up > arrival.intended {
             return picked_up;
         }
         hold(self.clock, arrival.intended);
+        if picked_up == arrival.intended {
+            // It had to wait, and was counted as picked up in time.
+            return picked_up;
+        }
         let now = self.clock.now();
         self.notes.borrow_mut().released((arrival.flow.0, choice.operation.0), arrival.intended, now);
         now
     }
 
     /// The arrival that has waited longest, of those that have not waited too long.
-    fn next_waiting(&self) -> Option<Taken> {
+    fn next_waiting(self: &Rc<Self>) -> Option<Job<D>> {
         if self.waiting.borrow().is_empty() {
             return None;
         }
         self.drop_expired(self.clock.now());
-        self.waiting.borrow_mut().pop_front()
+        loop {
+            let taken = self.waiting.borrow_mut().pop_front()?;
+            if let Some(job) = self.job(taken) {
+                return Some(job);
+            }
+        }
     }
 
     /// One call less is in flight.
@@ -375,17 +396,21 @@ impl<D: Driver + 'static> Desk<D> {
     }
 }
 
-/// An arrival in flight. Dropped without an answer, it is abandoned; but where a panic dropped it, what became of it is
+/// An arrival's place in flight. Dropped without an answer, it is abandoned; but where a panic dropped it, what became of it is
 /// not known, and the accounts, which then do not add up, say so.
-struct Ticket<'a, D: Driver + 'static> {
-    desk: &'a Desk<D>,
+struct Ticket<D: Driver + 'static> {
+    desk: Rc<Desk<D>>,
     taken: Taken,
     open: bool,
 }
 
-impl<D: Driver + 'static> Ticket<'_, D> {
-    fn answered(mut self, reply: &Reply) {
-        self.open = false;
+impl<D: Driver + 'static> Ticket<D> {
+    fn of(desk: &Rc<Desk<D>>, taken: Taken) -> Self {
+        desk.in_flight.set(desk.in_flight.get() + 1);
+        Self { desk: Rc::clone(desk), taken, open: true }
+    }
+
+    fn answered(self, reply: &Reply) {
         let stamps = reply.stamps;
         let fate = Fate::Answered {
             sent: stamps.sent,
@@ -399,16 +424,23 @@ impl<D: Driver + 'static> Ticket<'_, D> {
             retry_after: stamps.retry_after,
         });
         self.desk.record(&self.taken, fate, failure);
+        self.close();
+    }
+
+    /// Leaves the place; what became of the arrival was said, or will never be.
+    fn close(mut self) {
+        self.open = false;
     }
 }
 
-impl<D: Driver + 'static> Drop for Ticket<'_, D> {
+impl<D: Driver + 'static> Drop for Ticket<D> {
     fn drop(&mut self) {
-        if self.open {
-            if !std::thread::panicking() {
-                self.desk.record(&self.taken, Fate::Abandoned, None);
-            }
-            self.desk.leave();
+        if self.open && !std::thread::panicking() {
+            self.desk.record(&self.taken, Fate::Abandoned, None);
         }
+        self.desk.leave();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use crate::workload::{Call, FIRST_CALL_ID, Reply, Stamps, ToolResult};
 
 /// What a scripted driver does with every call.
 #[derive(Clone, Copy)]
-enum Manner {
+pub(super) enum Manner {
     /// Answers at once.
     Prompt,
     /// The same, and the lane may sleep through its replies.
@@ -34,18 +34,18 @@ enum Manner {
     Fragile,
 }
 
-struct Scripted {
+pub(super) struct Scripted {
     manner: Manner,
     clock: MonotonicClock,
     calls: Cell<u64>,
     closed: Cell<bool>,
     /// The calls by their ids, and when each was made.
-    made: Made,
+    pub(super) made: Made,
 }
 
-type Made = Arc<Mutex<Vec<(u64, Moment)>>>;
+pub(super) type Made = Arc<Mutex<Vec<(u64, Moment)>>>;
 
-fn scripted(manner: Manner, clock: MonotonicClock) -> Scripted {
+pub(super) fn scripted(manner: Manner, clock: MonotonicClock) -> Scripted {
     Scripted { manner, clock, calls: Cell::new(0), closed: Cell::new(false), made: Made::default() }
 }
 
@@ -108,7 +108,7 @@ impl Driver for Scripted {
     }
 }
 
-fn plan(load: &str, change: impl FnOnce(&mut Draft)) -> Plan {
+pub(super) fn plan(load: &str, change: impl FnOnce(&mut Draft)) -> Plan {
     let load = Load { profile: Some(load.parse().unwrap()), ..Load::default() };
     let flow = FlowDraft {
         mix: vec![("get_wallet_balance".to_owned(), 1.0)],
@@ -122,7 +122,7 @@ fn plan(load: &str, change: impl FnOnce(&mut Draft)) -> Plan {
 }
 
 /// What a run needs that nobody disturbs, with no warm-up.
-fn setup() -> Setup {
+pub(super) fn setup() -> Setup {
     Setup {
         identity: RunIdentity { run_id: "test".to_owned(), started_unix_ms: 0 },
         bounds: Bounds::default(),

@@ -7,8 +7,8 @@ use crate::arrival::Arrival;
 
 /// Random words that belong to each arrival. A call that needs more reads on into its neighbour's, which harms nobody.
 const WORDS_PER_ARRIVAL: u128 = 1024;
-/// So many generators wait where the choice of their arrival left them: as many as a lane takes at once. Placing one means to
-/// compute its words anew.
+/// So many generators wait where the choice of their arrival left them, until its call is made: at once, or when it has room. Placing
+/// one means to compute its words anew.
 const PLACED: u64 = 16;
 
 /// The generators of one workload.
