@@ -1,3 +1,5 @@
+//! A desk alone, without a lane: places are left whatever becomes of a call, and nothing is sent early.
+
 use tokio::task::LocalSet;
 
 use super::*;
