@@ -1,9 +1,8 @@
 //! The connections of one driver: an idle one for the next call, or else a new one.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Waker};
 
 use tokio::time::timeout;
 
@@ -49,7 +48,8 @@ impl<C: Clock + 'static> Connections<C> {
             return Box::pin(self.bounded(self.get_place(links, avoid))).await;
         }
         let now = self.now();
-        if let Some(idle) = poll_fn(|cx| Poll::Ready(self.pool.borrow_mut().take(now, avoid, cx))).await {
+        let idle = self.pool.borrow_mut().take(now, avoid, &mut nobody());
+        if let Some(idle) = idle {
             return Ok(idle);
         }
         // Boxed: opening is rare and large, and a call's future should be small.
@@ -83,7 +83,7 @@ impl<C: Clock + 'static> Connections<C> {
     }
 
     /// Keeps a connection for later, if it is of any more use.
-    pub(super) async fn keep(&self, connection: Box<Connection<C>>, after: After, now: Moment) {
+    pub(super) fn keep(&self, connection: Box<Connection<C>>, after: After, now: Moment) {
         let rest = match after {
             _ if self.limits.per_call => return,
             After::Reuse if self.links.is_some() => return,
@@ -92,14 +92,7 @@ impl<C: Clock + 'static> Connections<C> {
             After::Drain(body) => Some(body),
             After::Close => return,
         };
-        let mut leaving = Some((connection, rest));
-        poll_fn(|cx| {
-            if let Some((connection, rest)) = leaving.take() {
-                self.pool.borrow_mut().put(connection, rest, now, cx);
-            }
-            Poll::Ready(())
-        })
-        .await;
+        self.pool.borrow_mut().put(connection, rest, now, &mut nobody());
     }
 
     /// A failure in words without secrets of ours: bodies have none any more, headers and errors may.
@@ -133,4 +126,9 @@ impl<C: Clock + 'static> Connections<C> {
     pub(super) fn bytes(&self) -> (u64, u64) {
         self.shared.bytes()
     }
+}
+
+/// Who waits for what comes on an idle connection: whoever takes it looks for himself.
+fn nobody() -> Context<'static> {
+    Context::from_waker(Waker::noop())
 }

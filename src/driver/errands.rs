@@ -237,7 +237,7 @@ impl<C: Clock + 'static> Errands<C> {
             (ending, IsStale(is_stale))
         })?;
         let after = std::mem::replace(&mut answer.after, After::Close);
-        self.connections.keep(connection, after, answer.done).await;
+        self.connections.keep(connection, after, answer.done);
         Ok(answer)
     }
 

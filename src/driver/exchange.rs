@@ -138,7 +138,8 @@ pub(super) async fn exchange<C: Clock + 'static>(
             };
             (content, done, after)
         }
-        Kind::Events => read_events(connection, body, id, most, listener).await?,
+        // Boxed, as it is larger than the others, whose calls should not pay for it.
+        Kind::Events => Box::pin(read_events(connection, body, id, most, listener)).await?,
         Kind::Other => {
             let (bytes, after) =
                 read_body(connection, &mut body, most.min(MOST_OF_OTHER), &mut listener.has_begun).await?;
@@ -152,7 +153,7 @@ pub(super) async fn exchange<C: Clock + 'static>(
         Kind::EventsOfFailure => {
             let arrived = connection.arrived();
             let events = read_events(connection, body, id, most.min(MOST_OF_OTHER), listener);
-            match timeout(WAIT_FOR_WORDS, events).await {
+            match Box::pin(timeout(WAIT_FOR_WORDS, events)).await {
                 Ok(Ok((error @ Content::Error(..), done, _))) => (error, done, After::Close),
                 _ => (Content::Other(Bytes::new()), arrived, After::Close),
             }

@@ -92,10 +92,11 @@ impl<C: Clock + 'static> McpDriver<C> {
 
     /// Makes the call in `session`, within `patience`.
     async fn make(&self, call: &Call, session: Option<&Session>, patience: Duration) -> Made {
-        match self.errands.connections.get(call.avoid).await {
-            Ok(connection) => (Some(connection.id), self.call_on(connection, call, session, patience).await),
-            Err(ending) => self.unsent(ending),
-        }
+        let connection = match self.errands.connections.get(call.avoid).await {
+            Ok(connection) => connection,
+            Err(ending) => return self.unsent(ending),
+        };
+        (Some(connection.id), self.call_on(connection, call, session, patience).await)
     }
 
     /// Makes the call in a session of its own.
@@ -164,7 +165,7 @@ impl<C: Clock + 'static> McpDriver<C> {
                 let after = std::mem::replace(&mut answer.after, After::Close);
                 let retry_after = retry_after(&answer);
                 let is_cut = matches!(answer.content, Content::Nothing);
-                self.errands.connections.keep(connection, after, done).await;
+                self.errands.connections.keep(connection, after, done);
                 let ending = judge(answer, has_session);
                 if !is_cut {
                     return (ending, Stamps { retry_after, ..stamps(done) });

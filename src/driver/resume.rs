@@ -58,7 +58,7 @@ impl<C: Clock + 'static> Errands<C> {
                 }
             };
             let after = std::mem::replace(&mut answer.after, After::Close);
-            self.connections.keep(connection, after, answer.done).await;
+            self.connections.keep(connection, after, answer.done);
             let is_stream = answer.status == StatusCode::OK && !matches!(answer.content, Content::Other(_));
             self.note(SideKind::Resume, if is_stream { Outcome::Ok } else { Outcome::HttpError }, began);
             match answer.content {

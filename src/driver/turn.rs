@@ -57,7 +57,8 @@ impl Turn<'_> {
     pub(super) async fn read(&mut self, bytes: usize) -> Result<(), TooMuchAtOnce> {
         match self.left.checked_sub(bytes + PIECE) {
             Some(left) => self.left = left,
-            None => self.next_part(bytes).await?,
+            // Boxed, as it is rare, and a call's future should be small.
+            None => Box::pin(self.next_part(bytes)).await?,
         }
         Ok(())
     }

@@ -86,35 +86,38 @@ struct Job<D: Driver + 'static> {
     call: Call,
 }
 
-/// Where a task that rests is given its next job.
+/// Where a task takes its jobs from: the task itself holds the one that it serves, and not those that it served or will.
 struct Hand<D: Driver + 'static> {
-    next: Cell<Option<Job<D>>>,
+    next: RefCell<Option<Job<D>>>,
     waker: Cell<Option<Waker>>,
 }
 
-impl<D: Driver + 'static> Default for Hand<D> {
-    fn default() -> Self {
-        Self { next: Cell::new(None), waker: Cell::new(None) }
-    }
-}
-
 impl<D: Driver + 'static> Hand<D> {
+    fn with(job: Job<D>) -> Rc<Self> {
+        Rc::new(Self { next: RefCell::new(Some(job)), waker: Cell::new(None) })
+    }
+
     fn give(&self, job: Job<D>) {
-        self.next.set(Some(job));
+        self.next.replace(Some(job));
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
     }
 
-    async fn given(&self) -> Job<D> {
+    fn take(&self) -> Option<Job<D>> {
+        self.next.borrow_mut().take()
+    }
+
+    /// Waits until there is something to take.
+    async fn given(&self) {
         poll_fn(|cx| {
-            let next = self.next.take();
-            if next.is_none() {
-                self.waker.set(Some(cx.waker().clone()));
+            if self.next.borrow().is_some() {
+                return Poll::Ready(());
             }
-            next.map_or(Poll::Pending, Poll::Ready)
+            self.waker.set(Some(cx.waker().clone()));
+            Poll::Pending
         })
-        .await
+        .await;
     }
 }
 
@@ -168,7 +171,7 @@ impl<D: Driver + 'static> Desk<D> {
         let resting = self.resting.borrow_mut().pop();
         match resting {
             Some(hand) => hand.give(job),
-            None => drop(tokio::task::spawn_local(Rc::clone(self).work(job))),
+            None => drop(tokio::task::spawn_local(Rc::clone(self).work(Hand::with(job)))),
         }
     }
 
@@ -187,16 +190,14 @@ impl<D: Driver + 'static> Desk<D> {
     }
 
     /// A task that serves one arrival after the other, for as long as there are not too many like it.
-    async fn work(self: Rc<Self>, first: Job<D>) {
-        let hand = Rc::<Hand<D>>::default();
-        let mut job = first;
+    async fn work(self: Rc<Self>, hand: Rc<Hand<D>>) {
         loop {
-            self.serve(job).await;
+            self.serve(&hand).await;
             if self.resting.borrow().len() >= MOST_RESTING {
                 return;
             }
             self.resting.borrow_mut().push(Rc::clone(&hand));
-            job = hand.given().await;
+            hand.given().await;
         }
     }
 
@@ -230,10 +231,10 @@ impl<D: Driver + 'static> Desk<D> {
         Taken { arrival, choice, picked_up: now }
     }
 
-    /// Calls for one arrival, and then for those that wait.
-    async fn serve(self: &Rc<Self>, first: Job<D>) {
-        let mut next = Some(first);
-        while let Some(Job { mut ticket, call }) = next {
+    /// Calls for the arrival at hand, and then for those that wait.
+    async fn serve(self: &Rc<Self>, hand: &Hand<D>) {
+        loop {
+            let Some(Job { mut ticket, call }) = hand.take() else { return };
             ticket.taken.picked_up = self.hold(&ticket.taken);
             let mut reply = self.driver.call(&call).await;
             {
@@ -242,7 +243,7 @@ impl<D: Driver + 'static> Desk<D> {
                 truth::count(self.notes.borrow_mut().truth(), call.operation, lesson);
             }
             ticket.answered(&reply);
-            next = self.next_waiting();
+            hand.next.replace(self.next_waiting());
         }
     }
 

@@ -5,6 +5,7 @@
 //! `serde_json`.
 
 mod cursor;
+mod escapes;
 mod letters;
 mod parts;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use std::borrow::Cow;
 use serde_json::{Number, Value};
 
 pub(crate) use cursor::Cursor;
+use escapes::{meant, unescape};
 pub use parts::ToolResult;
 pub(crate) use parts::{MOST_NOTED, Part, Parts};
 
@@ -170,7 +172,7 @@ impl<'a> Name<'a> {
                         code => (code, 6),
                     }
                 }
-                [b'\\', escaped, ..] => (unescaped(*escaped), 2),
+                [b'\\', escaped, ..] => (meant(*escaped).map(u32::from), 2),
                 _ => (
                     rest.starts_with(letter.encode_utf8(&mut [0; 4]).as_bytes()).then_some(letter.into()),
                     letter.len_utf8(),
@@ -189,22 +191,8 @@ impl<'a> Name<'a> {
         if !self.is_escaped {
             return Some(Cow::Borrowed(self.written));
         }
-        serde_json::from_str(&format!("\"{}\"", self.written)).ok().map(Cow::Owned)
+        unescape(self.written).map(Cow::Owned)
     }
-}
-
-/// What stands behind a backslash for another letter.
-fn unescaped(letter: u8) -> Option<u32> {
-    let meant = match letter {
-        b'b' => 0x8,
-        b't' => 0x9,
-        b'n' => 0xa,
-        b'f' => 0xc,
-        b'r' => 0xd,
-        b'"' | b'\\' | b'/' => letter,
-        _ => return None,
-    };
-    Some(meant.into())
 }
 
 impl Member {

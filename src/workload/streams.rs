@@ -54,9 +54,7 @@ impl Streams {
 
     /// The words of a flow from this place on.
     pub(super) fn at(&mut self, flow: u16, place: u128) -> &mut ChaCha8Rng {
-        self.any.set_stream(u64::from(flow));
-        self.any.set_word_pos(place);
-        &mut self.any
+        put(&mut self.any, flow, place)
     }
 
     fn place(&mut self, arrival: &Arrival) -> &mut Placed {
@@ -68,8 +66,17 @@ impl Streams {
 
 /// Places a generator where the words of `arrival` begin.
 pub(super) fn begin<'a>(random: &'a mut ChaCha8Rng, arrival: &Arrival) -> &'a mut ChaCha8Rng {
-    random.set_stream(u64::from(arrival.flow.0));
-    random.set_word_pos(u128::from(arrival.sequence) * WORDS_PER_ARRIVAL);
+    put(random, arrival.flow.0, u128::from(arrival.sequence) * WORDS_PER_ARRIVAL)
+}
+
+/// Places a generator at this word of a flow's.
+fn put(random: &mut ChaCha8Rng, flow: u16, place: u128) -> &mut ChaCha8Rng {
+    let stream = u64::from(flow);
+    // Either of the two computes the next words: once is enough.
+    if random.get_stream() != stream {
+        random.set_stream(stream);
+    }
+    random.set_word_pos(place);
     random
 }
 
