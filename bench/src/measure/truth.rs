@@ -76,8 +76,12 @@ fn compare(bench: &mut Bench, case: &str, tool: Tool, span: Duration, reported: 
         bench.add(Figure::new(PART, case, &format!("{name}, as reported"), "ms"), tool, reported);
         bench.add(Figure::new(PART, case, &format!("{name}, true"), "ms"), tool, known);
         if let Some(answered) = &answered {
-            let figure = Figure::new(PART, case, &format!("{name}, as answered"), "ms");
-            bench.add(figure, tool, quantile(answered, WHICH[place]) / 1e6);
+            let answered = quantile(answered, WHICH[place]) / 1e6;
+            bench.add(Figure::new(PART, case, &format!("{name}, as answered"), "ms"), tool, answered);
+            if answered > 0.0 {
+                let figure = Figure::new(PART, case, &format!("{name}, error by the server's record"), "%");
+                bench.add(figure, tool, (reported / answered - 1.0) * 100.0);
+            }
         }
         if known > 0.0 {
             let error = (reported / known - 1.0) * 100.0;
