@@ -91,6 +91,11 @@ const fn truth(case: &'static str, figure: &'static str) -> Goal {
     goal(("truth", case, figure, AUTO), Seen::Apart, Asked::AtMost(2.0), "%")
 }
 
+/// Both sides are the same calls: what is told is right, or not.
+const fn told_right(case: &'static str, figure: &'static str) -> Goal {
+    goal(("truth", case, figure, AUTO), Seen::Apart, Asked::AtMost(0.2), "%")
+}
+
 const GOALS: [Goal; 30] = [
     exact("1000/s"),
     exact("10000/s"),
@@ -106,17 +111,17 @@ const GOALS: [Goal; 30] = [
     highest("one core, create_payment"),
     highest("one core, get_wallet_balance"),
     truth(FREEZES[0], "p95, error"),
-    truth(FREEZES[0], "p95, error by the server's record"),
+    told_right(FREEZES[0], "p95, error by the server's record"),
     truth(FREEZES[0], "p99, error"),
-    truth(FREEZES[0], "p99, error by the server's record"),
+    told_right(FREEZES[0], "p99, error by the server's record"),
     truth(FREEZES[0], "p99.9, error"),
-    truth(FREEZES[0], "p99.9, error by the server's record"),
+    told_right(FREEZES[0], "p99.9, error by the server's record"),
     truth(FREEZES[1], "p95, error"),
-    truth(FREEZES[1], "p95, error by the server's record"),
+    told_right(FREEZES[1], "p95, error by the server's record"),
     truth(FREEZES[1], "p99, error"),
-    truth(FREEZES[1], "p99, error by the server's record"),
+    told_right(FREEZES[1], "p99, error by the server's record"),
     truth(FREEZES[1], "p99.9, error"),
-    truth(FREEZES[1], "p99.9, error by the server's record"),
+    told_right(FREEZES[1], "p99.9, error by the server's record"),
     // 15, and one for each operation and lane.
     goal(("memory", "64 connections", "peak memory", AUTO), Seen::Alone, Asked::AtMost(16.0), "MiB"),
     goal(("memory", "10000000 calls", "peak at the end", AUTO), Seen::Alone, Asked::AtMost(16.0), "MiB"),

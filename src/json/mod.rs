@@ -1,8 +1,8 @@
 //! Where the values of a JSON text are (RFC 8259): found without building any of them.
 //!
 //! An answer is looked into for a few of its values, while others wait for it: a [`Cursor`] passes over the text once and sees
-//! whether it is JSON; from then on a value's parts are passed over by their brackets and quotes alone. What is found is read by
-//! `serde_json`.
+//! whether it is JSON; from then on a value's parts are passed over by their brackets and quotes alone. Of what is
+//! found, texts are read here and the rest by `serde_json`.
 
 mod cursor;
 mod escapes;

@@ -20,7 +20,8 @@ impl Kept {
     /// A value of an answer; `None` where it is neither text nor number.
     pub(super) fn of(value: Json<'_>) -> Option<Self> {
         if let Some(text) = value.text() {
-            return Some(Self { text: text.into(), is_number: false });
+            // Copied: a text that was decoded has room for its escapes, too.
+            return Some(Self { text: CompactString::new(text), is_number: false });
         }
         if is_short_and_whole(value.raw()) {
             return Some(Self { text: value.raw().into(), is_number: true });

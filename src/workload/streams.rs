@@ -72,7 +72,7 @@ pub(super) fn begin<'a>(random: &'a mut ChaCha8Rng, arrival: &Arrival) -> &'a mu
 /// Places a generator at this word of a flow's.
 fn put(random: &mut ChaCha8Rng, flow: u16, place: u128) -> &mut ChaCha8Rng {
     let stream = u64::from(flow);
-    // Either of the two computes the next words: once is enough.
+    // Within a block another stream computes that anew, which the move then throws away.
     if random.get_stream() != stream {
         random.set_stream(stream);
     }
