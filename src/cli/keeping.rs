@@ -29,8 +29,8 @@ pub(super) const HURRY: Duration = Duration::from_millis(1500);
 /// Flags about what is written while a run goes on.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct KeepingArgs {
-    /// How often the run is saved to --out while it goes on, so that a kill loses no more; the first time at once
-    /// [default: 1m].
+    /// How often the run is saved to --out while it goes on, so that a kill loses no more: first at once, then after 1s,
+    /// then whenever it is twice as old, but at least this often [default: 1m].
     #[arg(long, value_name = "D", value_parser = parse_checkpoint, requires = "out", help_heading = "Results")]
     checkpoint: Option<Duration>,
     /// Write response and service times of each operation as the run goes on, as an HdrHistogram interval log.
@@ -157,7 +157,9 @@ impl Checkpoints {
         }
         // One that is late waits for the disk, and is newer for it.
         let Some(run) = self.run.as_ref().filter(|_| now >= self.next && self.clerk.is_free()) else { return };
-        (self.begun, self.next) = (now, now.after(self.every));
+        // Of a young run a kill would lose most; and what saving takes is taken early.
+        let age = now.since(Moment::ZERO).max(LEAST);
+        (self.begun, self.next) = (now, now.after(self.every.min(age)));
         let (ending, summary) = (Ending::CutOff { at: now }, summary.clone());
         let run = SavedRun { ending, summary, looks: looks(), ..run.clone() };
         let path = self.path.clone();
@@ -221,11 +223,12 @@ mod tests {
     }
 
     #[test]
-    fn the_first_is_written_at_once_and_the_others_when_they_are_due() {
+    fn the_first_is_written_at_once_and_the_others_when_it_is_twice_as_old_and_when_they_are_due() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.json");
         let mut keeping = keeping(&path, "10s");
-        for (second, saved) in [(0, 0), (9, 0), (10, 10), (15, 10), (27, 27), (36, 27), (37, 37)] {
+        let looks = [(0, 0), (1, 1), (2, 2), (3, 2), (5, 5), (9, 5), (10, 10), (19, 10), (27, 27), (36, 27), (37, 37)];
+        for (second, saved) in looks {
             look(&mut keeping, second);
             assert_eq!(ending(&path), Ending::CutOff { at: at(saved) });
         }

@@ -5,6 +5,7 @@
 //! here knows a plan: flows and operations are numbers.
 
 mod bounded;
+mod cell;
 mod event;
 mod failures;
 mod health;
@@ -28,6 +29,7 @@ mod truth;
 mod usage;
 mod warmup;
 
+pub use cell::{Cell, Ten};
 pub use event::{Event, EventKind, Events, MOST_OF_A_KIND};
 pub use failures::{FailureGroup, FailureText, Failures};
 pub use health::Health;
@@ -44,7 +46,7 @@ pub use sparse::Sparse;
 pub use spread::{Spread, Window};
 pub use summary::{Accounting, MAX_SERIES, Scope, Series, Summary};
 pub use tally::{BucketCounts, Outcomes, Quantile, Tally};
-pub use timeline::{Cell, MAX_CELLS, Stretch, Ten, Timeline};
+pub use timeline::{MAX_CELLS, Stretch, Timeline};
 pub use truth::{AGES, EVIDENCE_KEPT, Evidence, Reads, ReadsByAge, Truth, Violations};
 pub use usage::{Resource, Trend, Usage};
 pub use warmup::WarmupEnd;

@@ -1,7 +1,7 @@
 //! The timeline's small histogram: eight buckets an octave, and only those that hold something.
 //!
-//! A bucket is at most an eighth wider than its smallest time. A cell of one operation and second takes some twenty
-//! buckets at most: about a hundred bytes, in memory as in a file.
+//! A bucket is at most an eighth wider than its smallest time. A cell of one operation and second takes some twenty to fifty
+//! buckets: about a hundred bytes in a file, and in memory once it is settled.
 
 use std::time::Duration;
 
@@ -17,11 +17,31 @@ const LAST: u16 = 54 * 8;
 const MOST_NUMBERS: usize = 2 * (LAST as usize + 1);
 
 /// Counts of times in logarithmic buckets. One bucket holds at most 2³² − 1 and then stands still.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sparse {
-    /// (bucket, count), ascending by bucket, no count zero.
-    buckets: Vec<(u16, u32)>,
+#[derive(Clone, Debug)]
+pub struct Sparse(Form);
+
+/// The same pairs of bucket and count, ascending by bucket, no count zero, in two forms.
+#[derive(Clone, Debug)]
+enum Form {
+    /// Quick to count in.
+    Open(Vec<(u16, u32)>),
+    /// A quarter of the size: see [`pack`].
+    Packed(Box<[u8]>),
 }
+
+impl Default for Sparse {
+    fn default() -> Self {
+        Self(Form::Open(Vec::new()))
+    }
+}
+
+impl PartialEq for Sparse {
+    fn eq(&self, other: &Self) -> bool {
+        self.pairs().eq(other.pairs())
+    }
+}
+
+impl Eq for Sparse {}
 
 fn bucket_of(nanos: u64) -> u16 {
     if nanos < 1 << FIRST_OCTAVE {
@@ -59,28 +79,46 @@ impl Sparse {
 
     /// Adds all that `other` counted.
     pub fn merge(&mut self, other: &Self) {
-        if self.buckets.is_empty() {
-            self.buckets.clone_from(&other.buckets);
+        if self.is_empty() {
+            self.0.clone_from(&other.0);
         } else {
-            for (bucket, count) in &other.buckets {
-                self.add(*bucket, *count);
+            for (bucket, count) in other.pairs() {
+                self.add(bucket, count);
             }
         }
     }
 
-    /// Forgets everything but keeps the memory.
+    /// Forgets everything but keeps the memory to count in.
     pub fn clear(&mut self) {
-        self.buckets.clear();
+        self.open().clear();
+    }
+
+    /// Takes as little memory as it can, until it counts again.
+    pub fn settle(&mut self) {
+        if let Form::Open(buckets) = &self.0
+            && !buckets.is_empty()
+        {
+            self.0 = Form::Packed(pack(buckets));
+        }
+    }
+
+    /// Whether it takes as little memory as it can.
+    #[cfg(test)]
+    pub(super) const fn is_settled(&self) -> bool {
+        matches!(self.0, Form::Packed(_))
     }
 
     /// How many times were counted.
     pub fn len(&self) -> u64 {
-        self.buckets.iter().map(|(_, count)| u64::from(*count)).sum()
+        self.pairs().map(|(_, count)| u64::from(count)).sum()
     }
 
     /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
-        self.buckets.is_empty()
+        match &self.0 {
+            Form::Open(buckets) => buckets.is_empty(),
+            Form::Packed(bytes) => bytes.is_empty(),
+        }
     }
 
     /// How many times are surely at or below `limit`: those in buckets that end there or before.
@@ -92,10 +130,10 @@ impl Sparse {
     pub fn above(&self, limit: Duration) -> (u64, u64) {
         let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
         let (bucket, mut above, mut around) = (bucket_of(limit), 0, 0);
-        for (at, count) in self.buckets.iter().rev().take_while(|(at, _)| *at >= bucket) {
-            match *at {
-                at if at > bucket => above += u64::from(*count),
-                at if end_of(at) > limit => around += u64::from(*count),
+        for (at, count) in self.pairs().skip_while(|(at, _)| *at < bucket) {
+            match at {
+                at if at > bucket => above += u64::from(count),
+                at if end_of(at) > limit => around += u64::from(count),
                 _ => {}
             }
         }
@@ -104,19 +142,19 @@ impl Sparse {
 
     /// Every bucket that holds something: its largest time and its count, in ascending order.
     pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
-        self.buckets.iter().map(|(bucket, count)| (Duration::from_nanos(end_of(*bucket)), u64::from(*count)))
+        self.pairs().map(|(bucket, count)| (Duration::from_nanos(end_of(bucket)), u64::from(count)))
     }
 
     /// The time, in nanoseconds, that `rank` of the times (also a fraction) do not exceed, as if the times in a bucket were
     /// spread evenly over it; `None` where there are fewer.
     pub(super) fn interpolated(&self, rank: f64) -> Option<f64> {
         let mut before = 0.0;
-        for (bucket, count) in &self.buckets {
-            let upto = before + f64::from(*count);
+        for (bucket, count) in self.pairs() {
+            let upto = before + f64::from(count);
             if rank <= upto {
                 let begin = bucket.checked_sub(1).map_or(0.0, |below| end_of(below) as f64 + 1.0);
-                let part = (rank - before).max(0.0) / f64::from(*count);
-                return Some(begin + part * (end_of(*bucket) as f64 + 1.0 - begin));
+                let part = (rank - before).max(0.0) / f64::from(count);
+                return Some(begin + part * (end_of(bucket) as f64 + 1.0 - begin));
             }
             before = upto;
         }
@@ -124,11 +162,72 @@ impl Sparse {
     }
 
     fn add(&mut self, bucket: u16, count: u32) {
-        match self.buckets.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
-            Ok(place) => self.buckets[place].1 = self.buckets[place].1.saturating_add(count),
-            Err(place) => self.buckets.insert(place, (bucket, count)),
+        let buckets = self.open();
+        match buckets.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+            Ok(place) => buckets[place].1 = buckets[place].1.saturating_add(count),
+            Err(place) => buckets.insert(place, (bucket, count)),
         }
     }
+
+    /// The pairs in the form to count in.
+    fn open(&mut self) -> &mut Vec<(u16, u32)> {
+        if let Form::Packed(bytes) = &self.0 {
+            self.0 = Form::Open(unpack(bytes).collect());
+        }
+        match &mut self.0 {
+            Form::Open(buckets) => buckets,
+            Form::Packed(_) => unreachable!("it was opened above"),
+        }
+    }
+
+    /// The pairs of bucket and count, ascending by bucket.
+    fn pairs(&self) -> impl Iterator<Item = (u16, u32)> + '_ {
+        let (open, packed): (&[_], &[u8]) = match &self.0 {
+            Form::Open(buckets) => (buckets, &[]),
+            Form::Packed(bytes) => (&[], bytes),
+        };
+        open.iter().copied().chain(unpack(packed))
+    }
+}
+
+/// Writes how far each bucket is from the one before (the first from 0) and its count, each in groups of seven bits, the
+/// lowest first, in bytes of which all but the last have the eighth bit set (LEB128): mostly two or three bytes a bucket.
+fn pack(buckets: &[(u16, u32)]) -> Box<[u8]> {
+    let mut bytes = Vec::with_capacity(buckets.len() * 4);
+    let mut before = 0;
+    for (bucket, count) in buckets {
+        for number in [u32::from(bucket - before), *count] {
+            let mut rest = number;
+            while rest > 0x7F {
+                bytes.push(rest as u8 | 0x80);
+                rest >>= 7;
+            }
+            bytes.push(rest as u8);
+        }
+        before = *bucket;
+    }
+    bytes.into_boxed_slice()
+}
+
+/// Reads what [`pack`] wrote.
+fn unpack(bytes: &[u8]) -> impl Iterator<Item = (u16, u32)> + '_ {
+    let mut bytes = bytes.iter();
+    let mut number = move || {
+        let (mut number, mut shift) = (0, 0);
+        loop {
+            let byte = *bytes.next()?;
+            number |= u32::from(byte & 0x7F) << shift;
+            if byte <= 0x7F {
+                return Some(number);
+            }
+            shift += 7;
+        }
+    };
+    let mut bucket = 0;
+    std::iter::from_fn(move || {
+        bucket += number()? as u16;
+        Some((bucket, number()?))
+    })
 }
 
 /// Why saved numbers are not a histogram.
@@ -138,7 +237,7 @@ struct Unreadable;
 
 impl Serialize for Sparse {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.buckets.iter().flat_map(|(bucket, count)| [u32::from(*bucket), *count]))
+        serializer.collect_seq(self.pairs().flat_map(|(bucket, count)| [u32::from(bucket), count]))
     }
 }
 
@@ -154,7 +253,7 @@ impl<'de> Deserialize<'de> for Sparse {
                 _ => return Err(serde::de::Error::custom(Unreadable)),
             }
         }
-        Ok(Self { buckets })
+        Ok(Self(Form::Open(buckets)))
     }
 }
 
@@ -184,8 +283,11 @@ mod tests {
 
     #[test]
     fn a_busy_second_is_written_in_about_a_hundred_bytes() {
-        let second = of(&(0..1000).map(|n| 200_000 + n * 300).collect::<Vec<_>>());
+        let mut second = of(&(0..1000).map(|n| 200_000 + n * 300).collect::<Vec<_>>());
         assert!(serde_json::to_string(&second).unwrap().len() < 110);
+        second.settle();
+        let Form::Packed(bytes) = &second.0 else { panic!("{second:?}") };
+        assert_eq!(bytes.len(), 24);
     }
 
     #[test]
@@ -230,6 +332,33 @@ mod tests {
             prop_assert_eq!(&merged, &whole);
             let text = serde_json::to_string(&merged).unwrap();
             prop_assert_eq!(serde_json::from_str::<Sparse>(&text).unwrap(), whole);
+        }
+
+        #[test]
+        fn what_is_settled_says_and_counts_the_same(
+            left in prop::collection::vec((any::<u64>(), 1..=u32::MAX), 0..30),
+            right in prop::collection::vec((any::<u64>(), 1..=u32::MAX), 0..30),
+            limit in any::<u64>(),
+        ) {
+            let of = |counts: &[(u64, u32)]| {
+                let mut sparse = Sparse::default();
+                counts.iter().for_each(|(nanos, times)| sparse.record_n(Duration::from_nanos(*nanos), *times));
+                sparse
+            };
+            let (open, limit) = (of(&left), Duration::from_nanos(limit));
+            let mut settled = open.clone();
+            settled.settle();
+            prop_assert_eq!(settled.is_settled(), !left.is_empty());
+            prop_assert_eq!(&settled, &open);
+            prop_assert_eq!((settled.len(), settled.is_empty()), (open.len(), open.is_empty()));
+            prop_assert_eq!(settled.above(limit), open.above(limit));
+            prop_assert_eq!(serde_json::to_string(&settled).unwrap(), serde_json::to_string(&open).unwrap());
+            let (mut added, mut other) = (settled.clone(), of(&right));
+            other.settle();
+            added.merge(&other);
+            prop_assert_eq!(added, of(&[left, right].concat()));
+            settled.clear();
+            prop_assert_eq!(settled, Sparse::default());
         }
     }
 }

@@ -2,22 +2,24 @@
 //!
 //! Cells are one second wide, and when there would be more than [`MOST_SECONDS`], ten at a time are folded into one; so are
 //! they again whenever there would be more than [`MAX_CELLS`]. What was folded is what wider cells would have counted, so
-//! the order of merging does not matter. A cell wider than ten seconds keeps what became of the arrivals of each ten seconds
-//! in it ([`Ten`]), so that the worst of them can be found in a run of any length.
+//! the order of merging does not matter.
 //!
 //! Seconds are folded early so that memory stands still early: ten minutes in seconds take as much of it as an hour and
-//! more in tens of seconds does.
+//! more in tens of seconds does. All but the last cells of a timeline that is added to are settled: they take little memory.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::bounded::at_most;
-use super::sparse::Sparse;
+use super::cell::Cell;
 use crate::time::Moment;
 
 /// At most this many cells of one second: ten minutes.
 const MOST_SECONDS: usize = 600;
+
+/// The last cells, to which calls are added all the time.
+const LIVELY: usize = 2;
 
 /// At most this many cells.
 pub const MAX_CELLS: usize = 3600;
@@ -35,191 +37,12 @@ pub trait Stretch: Clone + Default {
     fn merge(&mut self, other: &Self);
     /// Forgets everything but keeps the memory.
     fn reset(&mut self);
+    /// Takes as little memory as it can: not much is added any more.
+    fn settle(&mut self) {}
     /// Gets ready to be part of a stretch of `into` seconds, having been one of `width`.
     fn widen(&mut self, _width: u64, _into: u64) {}
     /// Whether it can be what a run counted.
     fn is_possible(&self) -> bool;
-}
-
-/// The arrivals that were due in one stretch of time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Cell {
-    /// Which stretch: it begins this many widths after the run began.
-    pub index: u64,
-    /// How many arrivals the profile intends, as a mean.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub expected: f64,
-    /// How many were picked up.
-    #[serde(skip_serializing_if = "is_none")]
-    pub scheduled: u32,
-    /// How many were answered ok.
-    #[serde(skip_serializing_if = "is_none")]
-    pub ok: u32,
-    /// How many got a complete reply that was not ok.
-    #[serde(skip_serializing_if = "is_none")]
-    pub failed: u32,
-    /// How many ended without a complete reply.
-    #[serde(skip_serializing_if = "is_none")]
-    pub incomplete: u32,
-    /// How many were never sent, for want of room.
-    #[serde(skip_serializing_if = "is_none")]
-    pub dropped: u32,
-    /// How many were unanswered when the run ended.
-    #[serde(skip_serializing_if = "is_none")]
-    pub abandoned: u32,
-    /// How many ok answers came in this stretch, whenever their arrivals were due.
-    #[serde(skip_serializing_if = "is_none")]
-    pub came: u32,
-    /// The times of the calls that ended, together, in nanoseconds: until the reply was complete, or was given up.
-    #[serde(skip_serializing_if = "is_nothing")]
-    pub time: u64,
-    /// Response times of the complete replies.
-    #[serde(skip_serializing_if = "Sparse::is_empty")]
-    pub response: Sparse,
-    /// In a stretch that is wider than ten seconds, each ten of them (see [`Ten::seconds`]), as far as they are known.
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "at_most::<TENS, _, _>")]
-    pub tens: Vec<Ten>,
-}
-
-/// At most so many parts of a stretch are told apart.
-const TENS: usize = 100;
-
-/// What became of the arrivals of ten seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "(u32, u32, u32)", into = "(u32, u32, u32)")]
-pub struct Ten {
-    /// How many were picked up.
-    pub scheduled: u32,
-    /// How many were answered ok.
-    pub ok: u32,
-    /// How many came to an end that is not ok.
-    pub bad: u32,
-}
-
-impl From<(u32, u32, u32)> for Ten {
-    fn from((scheduled, ok, bad): (u32, u32, u32)) -> Self {
-        Self { scheduled, ok, bad }
-    }
-}
-
-impl From<Ten> for (u32, u32, u32) {
-    fn from(Ten { scheduled, ok, bad }: Ten) -> Self {
-        (scheduled, ok, bad)
-    }
-}
-
-impl Ten {
-    /// How many seconds it stands for, in a stretch of `width`: ten, and more only in runs of months.
-    pub const fn seconds(width: u64) -> u64 {
-        let least = width / TENS as u64;
-        if least > 10 { least } else { 10 }
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.scheduled = self.scheduled.saturating_add(other.scheduled);
-        self.ok = self.ok.saturating_add(other.ok);
-        self.bad = self.bad.saturating_add(other.bad);
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-fn is_none(count: &u32) -> bool {
-    *count == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-fn is_nothing(time: &u64) -> bool {
-    *time == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-fn is_zero(expected: &f64) -> bool {
-    *expected == 0.0
-}
-
-impl Cell {
-    /// How many arrivals came to an end that is not ok.
-    pub fn bad(&self) -> u64 {
-        [self.failed, self.incomplete, self.dropped, self.abandoned].into_iter().map(u64::from).sum()
-    }
-
-    /// How many arrivals came to an end.
-    pub fn ended(&self) -> u64 {
-        u64::from(self.ok) + self.bad()
-    }
-
-    /// How many calls ended, well or badly.
-    pub fn answered(&self) -> u64 {
-        [self.ok, self.failed, self.incomplete].into_iter().map(u64::from).sum()
-    }
-
-    /// The response time, in nanoseconds, that a share `quantile` (0 to 1) of all arrivals that came to an end kept to:
-    /// interpolated within its bucket, so that small changes show. `None` where it falls among arrivals without a
-    /// complete reply, or there are none.
-    pub fn quantile(&self, quantile: f64) -> Option<f64> {
-        let without: u64 = [self.incomplete, self.dropped, self.abandoned].into_iter().map(u64::from).sum();
-        self.response.interpolated(quantile * (self.response.len() + without) as f64)
-    }
-}
-
-impl Stretch for Cell {
-    fn index(&self) -> u64 {
-        self.index
-    }
-
-    fn moved_to(self, index: u64) -> Self {
-        Self { index, ..self }
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.expected += other.expected;
-        self.time = self.time.saturating_add(other.time);
-        let counts = [
-            (&mut self.scheduled, other.scheduled),
-            (&mut self.ok, other.ok),
-            (&mut self.failed, other.failed),
-            (&mut self.incomplete, other.incomplete),
-            (&mut self.dropped, other.dropped),
-            (&mut self.abandoned, other.abandoned),
-            (&mut self.came, other.came),
-        ];
-        for (ours, theirs) in counts {
-            *ours = ours.saturating_add(theirs);
-        }
-        self.response.merge(&other.response);
-        self.tens.resize(self.tens.len().max(other.tens.len()), Ten::default());
-        for (ours, theirs) in self.tens.iter_mut().zip(&other.tens) {
-            ours.merge(*theirs);
-        }
-    }
-
-    fn reset(&mut self) {
-        let mut response = std::mem::take(&mut self.response);
-        response.clear();
-        *self = Self { response, ..Self::default() };
-    }
-
-    fn widen(&mut self, width: u64, into: u64) {
-        if into <= 10 {
-            return;
-        }
-        let (fine, coarse) = (Ten::seconds(width), Ten::seconds(into));
-        let begins = self.index.wrapping_mul(width) % into;
-        let parts = match width {
-            0..=10 => vec![Ten { scheduled: self.scheduled, ok: self.ok, bad: self.bad().min(u32::MAX.into()) as u32 }],
-            _ => std::mem::take(&mut self.tens),
-        };
-        for (part, number) in parts.into_iter().zip(0..) {
-            let place = ((begins + number * fine) / coarse) as usize;
-            self.tens.resize(self.tens.len().max(place + 1), Ten::default());
-            self.tens[place].merge(part);
-        }
-    }
-
-    fn is_possible(&self) -> bool {
-        self.expected.is_finite() && self.expected >= 0.0
-    }
 }
 
 /// Cells in ascending order of time; stretches in which nothing was due have none.
@@ -288,6 +111,16 @@ impl<C: Stretch> Timeline<C> {
                 self.cells[place].merge(&cell);
             }
         }
+        if let Some(first) = other.cells.first() {
+            let touched = self.place_of(first.index() * other.width / self.width);
+            self.settle(touched.saturating_sub(LIVELY));
+        }
+    }
+
+    /// Lets the cells from that place on settle, but for the last.
+    fn settle(&mut self, from: usize) {
+        let until = self.cells.len().saturating_sub(LIVELY);
+        self.cells.iter_mut().take(until).skip(from).for_each(Stretch::settle);
     }
 
     /// Forgets everything but keeps the memory.
@@ -331,6 +164,7 @@ impl<C: Stretch> Timeline<C> {
             }
         }
         self.cells = folded;
+        self.settle(0);
     }
 }
 
@@ -378,6 +212,7 @@ impl<C: Stretch> TryFrom<Saved<C>> for Timeline<C> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::cell::Ten;
     use super::*;
 
     /// Seconds as they come in a run: each in a timeline of its own, which is then added.
@@ -446,6 +281,25 @@ mod tests {
         assert!(timeline.cells().is_empty());
         assert_eq!(*timeline.at(Moment::from_nanos(9 * SECOND)), Cell { index: 9, ..Cell::default() });
         assert_eq!(timeline.spare.len(), 2);
+    }
+
+    #[test]
+    fn all_but_the_last_cells_are_settled_also_once_something_was_added_or_folded() {
+        let settled = |timeline: &Timeline| timeline.cells().iter().map(|cell| cell.response.is_settled()).collect();
+        let one_by_one: Vec<bool> = settled(&of(&[0, 1, 2, 3, 1]));
+        assert_eq!(one_by_one, [true, true, false, false]);
+        let mut at_once = Timeline::<Cell>::default();
+        for second in 0..5 {
+            at_once.at(Moment::from_nanos(second * SECOND)).response.record(Duration::from_millis(1));
+        }
+        let own: Vec<bool> = settled(&at_once);
+        assert_eq!(own, [false; 5]);
+        let mut whole = of(&[9]);
+        whole.merge(&at_once);
+        let merged: Vec<bool> = settled(&whole);
+        assert_eq!(merged, [true, true, true, true, false, false]);
+        let folded: Vec<bool> = settled(&of(&(0..=600).collect::<Vec<_>>()));
+        assert_eq!((folded.len(), folded.iter().filter(|is_settled| !**is_settled).count()), (61, 2));
     }
 
     #[test]
