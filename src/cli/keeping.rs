@@ -23,14 +23,16 @@ use crate::verdict::Looked;
 const EVERY: Duration = Duration::from_mins(1);
 /// No run is saved more often.
 const LEAST: Duration = Duration::from_secs(1);
+/// A run that is younger is as good as begun anew.
+const YOUNG: Duration = Duration::from_secs(5);
 /// How long a file may take to be written once somebody wants the program to end.
 pub(super) const HURRY: Duration = Duration::from_millis(1500);
 
 /// Flags about what is written while a run goes on.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct KeepingArgs {
-    /// How often the run is saved to --out while it goes on, so that a kill loses no more: first at once, then after 1s,
-    /// then whenever it is twice as old, but at least this often [default: 1m].
+    /// How often the run is saved to --out while it goes on, so that a kill loses no more; the first time at once, and more
+    /// often in its first minutes: after 5s, and each time that it is twice as old [default: 1m].
     #[arg(long, value_name = "D", value_parser = parse_checkpoint, requires = "out", help_heading = "Results")]
     checkpoint: Option<Duration>,
     /// Write response and service times of each operation as the run goes on, as an HdrHistogram interval log.
@@ -157,8 +159,8 @@ impl Checkpoints {
         }
         // One that is late waits for the disk, and is newer for it.
         let Some(run) = self.run.as_ref().filter(|_| now >= self.next && self.clerk.is_free()) else { return };
-        // Of a young run a kill would lose most; and what saving takes is taken early.
-        let age = now.since(Moment::ZERO).max(LEAST);
+        // Of a young run a kill would lose most; and the memory that saving takes is taken early.
+        let age = now.since(Moment::ZERO).max(YOUNG);
         (self.begun, self.next) = (now, now.after(self.every.min(age)));
         let (ending, summary) = (Ending::CutOff { at: now }, summary.clone());
         let run = SavedRun { ending, summary, looks: looks(), ..run.clone() };
@@ -227,7 +229,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.json");
         let mut keeping = keeping(&path, "10s");
-        let looks = [(0, 0), (1, 1), (2, 2), (3, 2), (5, 5), (9, 5), (10, 10), (19, 10), (27, 27), (36, 27), (37, 37)];
+        let looks =
+            [(0, 0), (4, 0), (5, 5), (9, 5), (10, 10), (19, 10), (20, 20), (27, 20), (33, 33), (42, 33), (43, 43)];
         for (second, saved) in looks {
             look(&mut keeping, second);
             assert_eq!(ending(&path), Ending::CutOff { at: at(saved) });

@@ -175,7 +175,7 @@ impl Summary {
     pub fn absorb(&mut self, recorder: &Recorder) {
         self.warmup = self.warmup.max(recorder.warmup());
         for (flow, operation, phase, tally) in recorder.tallies() {
-            self.series_mut(flow, operation).tally_mut(phase).merge(tally);
+            self.series_mut(flow, operation).tally_mut(phase).keep(tally);
         }
         self.failures.merge(recorder.failures(), FAILURE_GROUPS);
         self.side_calls.merge(recorder.side_calls());

@@ -262,6 +262,12 @@ impl Tally {
         self.timeline.merge(&other.timeline);
     }
 
+    /// Adds all that `other` counted to what is kept for long.
+    pub(super) fn keep(&mut self, other: &Self) {
+        self.merge(other);
+        self.timeline.settle(&other.timeline);
+    }
+
     /// Whether no count is larger than any run can reach, so that adding a few thousand of them cannot overflow.
     pub(super) fn is_possible(&self) -> bool {
         let counts = [self.scheduled, self.dropped, self.abandoned, self.substituted];

@@ -5,7 +5,7 @@
 //! the order of merging does not matter.
 //!
 //! Seconds are folded early so that memory stands still early: ten minutes in seconds take as much of it as an hour and
-//! more in tens of seconds does. All but the last cells of a timeline that is added to are settled: they take little memory.
+//! more in tens of seconds does. For the same reason cells settle (see [`Timeline::settle`]) once the run has left them behind.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub trait Stretch: Clone + Default {
 }
 
 /// Cells in ascending order of time; stretches in which nothing was due have none.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(try_from = "Saved<C>", bound(serialize = "C: Serialize", deserialize = "C: Stretch + Deserialize<'de>"))]
 pub struct Timeline<C = Cell> {
     /// Width of a cell in seconds: a power of ten.
@@ -55,11 +55,20 @@ pub struct Timeline<C = Cell> {
     /// Cells of before [`Timeline::clear`], kept for their memory.
     #[serde(skip)]
     spare: Vec<C>,
+    /// How many cells are settled, but for those that were added to since.
+    #[serde(skip)]
+    settled: usize,
+}
+
+impl<C: PartialEq> PartialEq for Timeline<C> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.width, &self.cells) == (other.width, &other.cells)
+    }
 }
 
 impl<C> Default for Timeline<C> {
     fn default() -> Self {
-        Self { width: 1, cells: Vec::new(), spare: Vec::new() }
+        Self { width: 1, cells: Vec::new(), spare: Vec::new(), settled: 0 }
     }
 }
 
@@ -111,21 +120,21 @@ impl<C: Stretch> Timeline<C> {
                 self.cells[place].merge(&cell);
             }
         }
-        if let Some(first) = other.cells.first() {
-            let touched = self.place_of(first.index() * other.width / self.width);
-            self.settle(touched.saturating_sub(LIVELY));
-        }
     }
 
-    /// Lets the cells from that place on settle, but for the last.
-    fn settle(&mut self, from: usize) {
+    /// Lets all cells but the last settle, once `merged` was merged into it. What is thrown away soon need not.
+    pub(super) fn settle(&mut self, merged: &Self) {
+        let Some(first) = merged.cells.first() else { return };
+        let first = first.index() * merged.width / self.width;
+        let touched = self.cells.partition_point(|cell| cell.index() < first);
         let until = self.cells.len().saturating_sub(LIVELY);
-        self.cells.iter_mut().take(until).skip(from).for_each(Stretch::settle);
+        self.cells.iter_mut().take(until).skip(touched.min(self.settled)).for_each(Stretch::settle);
+        self.settled = until;
     }
 
     /// Forgets everything but keeps the memory.
     pub fn clear(&mut self) {
-        self.width = 1;
+        (self.width, self.settled) = (1, 0);
         for mut cell in self.cells.drain(..) {
             cell.reset();
             self.spare.push(cell);
@@ -164,7 +173,7 @@ impl<C: Stretch> Timeline<C> {
             }
         }
         self.cells = folded;
-        self.settle(0);
+        self.settled = 0;
     }
 }
 
@@ -204,7 +213,7 @@ impl<C: Stretch> TryFrom<Saved<C>> for Timeline<C> {
         if !ascend || !possible {
             return Err(Unreadable::Disorder);
         }
-        Ok(Self { width, cells, spare: Vec::new() })
+        Ok(Self { width, cells, ..Self::default() })
     }
 }
 
@@ -283,23 +292,32 @@ mod tests {
         assert_eq!(timeline.spare.len(), 2);
     }
 
-    #[test]
-    fn all_but_the_last_cells_are_settled_also_once_something_was_added_or_folded() {
-        let settled = |timeline: &Timeline| timeline.cells().iter().map(|cell| cell.response.is_settled()).collect();
-        let one_by_one: Vec<bool> = settled(&of(&[0, 1, 2, 3, 1]));
-        assert_eq!(one_by_one, [true, true, false, false]);
-        let mut at_once = Timeline::<Cell>::default();
-        for second in 0..5 {
-            at_once.at(Moment::from_nanos(second * SECOND)).response.record(Duration::from_millis(1));
+    /// Which cells are settled, once seconds were kept one after the other.
+    fn settled(timeline: &mut Timeline, kept: &[u64]) -> Vec<bool> {
+        for second in kept {
+            let new = of(&[*second]);
+            timeline.merge(&new);
+            timeline.settle(&new);
         }
-        let own: Vec<bool> = settled(&at_once);
-        assert_eq!(own, [false; 5]);
-        let mut whole = of(&[9]);
-        whole.merge(&at_once);
-        let merged: Vec<bool> = settled(&whole);
-        assert_eq!(merged, [true, true, true, true, false, false]);
-        let folded: Vec<bool> = settled(&of(&(0..=600).collect::<Vec<_>>()));
-        assert_eq!((folded.len(), folded.iter().filter(|is_settled| !**is_settled).count()), (61, 2));
+        timeline.cells().iter().map(|cell| cell.response.is_settled()).collect()
+    }
+
+    #[test]
+    fn all_but_the_last_cells_settle_also_where_something_was_added_later_or_between_or_folded() {
+        let mut timeline = Timeline::default();
+        assert_eq!(settled(&mut timeline, &[0, 1, 2, 3, 1]), [true, true, false, false]);
+        // Seconds in which nothing was answered.
+        for second in 4..7 {
+            timeline.at(Moment::from_nanos(second * SECOND)).expected += 1.0;
+        }
+        assert_eq!(settled(&mut timeline, &[6]), [true, true, true, true, false, false, false]);
+        // The first of a second only: nothing of before was touched.
+        assert_eq!(
+            settled(&mut timeline, &[7, 8, 9]),
+            [true, true, true, true, false, false, true, true, false, false]
+        );
+        let late = settled(&mut timeline, &(10..=600).collect::<Vec<_>>());
+        assert_eq!((late.len(), late.iter().filter(|is_settled| !**is_settled).count()), (61, 2));
     }
 
     #[test]
