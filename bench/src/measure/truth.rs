@@ -90,12 +90,15 @@ fn compare(bench: &mut Bench, case: &str, tool: Tool, span: Duration, reported: 
     }
 }
 
-/// From when each call was due to when its answer had been written, ascending, in nanoseconds.
+/// From when each call was due to when its answer had been written, ascending, in nanoseconds; those that were not answered are last.
 fn answered(bench: &Bench, origin: f64, period: f64) -> Vec<f64> {
     let stamps = bench.server.shared.stamps();
     let mut times: Vec<f64> = stamps
         .iter()
-        .map(|stamp| stamp.answered as f64 - origin - (stamp.id.saturating_sub(FIRST_CALL_ID)) as f64 * period)
+        .map(|stamp| {
+            let answered = if stamp.answered == 0 { f64::INFINITY } else { stamp.answered as f64 };
+            answered - origin - (stamp.id.saturating_sub(FIRST_CALL_ID)) as f64 * period
+        })
         .collect();
     times.sort_by(f64::total_cmp);
     times

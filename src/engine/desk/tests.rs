@@ -76,6 +76,24 @@ fn a_call_that_was_made_and_never_begun_is_abandoned() {
 }
 
 #[test]
+fn a_call_that_a_resting_task_was_given_and_never_began_is_abandoned() {
+    let clock = MonotonicClock::starting_in(Duration::ZERO);
+    let (desk, filled) = desk(clock);
+    let tasks = LocalSet::new();
+    run(&tasks, async {
+        desk.take(arrival(0, clock.now()), clock.now());
+        while desk.resting.borrow().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        desk.take(arrival(1, clock.now()), clock.now());
+    });
+    assert_eq!((desk.in_flight.get(), desk.resting.borrow().len()), (1, 0));
+    drop(tasks);
+    assert!(desk.is_idle());
+    assert_eq!(counts(&desk, &filled), (2, 1, 1));
+}
+
+#[test]
 fn what_was_taken_ahead_and_had_to_wait_is_not_sent_before_it_is_due() {
     let clock = MonotonicClock::starting_in(Duration::ZERO);
     let (desk, filled) = desk(clock);
