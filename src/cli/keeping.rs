@@ -32,7 +32,7 @@ pub(super) const HURRY: Duration = Duration::from_millis(1500);
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct KeepingArgs {
     /// How often the run is saved to --out while it goes on, so that a kill loses no more; the first time at once, and more
-    /// often in its first minutes: after 5s, and each time that it is twice as old [default: 1m].
+    /// often while it is young: 5s later, and each time that it is twice as old [default: 1m].
     #[arg(long, value_name = "D", value_parser = parse_checkpoint, requires = "out", help_heading = "Results")]
     checkpoint: Option<Duration>,
     /// Write response and service times of each operation as the run goes on, as an HdrHistogram interval log.
@@ -206,7 +206,12 @@ mod tests {
     }
 
     fn at(second: u64) -> Moment {
-        Moment::from_nanos(second * 1_000_000_000)
+        half(2 * second)
+    }
+
+    /// So many half seconds into the run.
+    fn half(halves: u64) -> Moment {
+        Moment::from_nanos(halves * 500_000_000)
     }
 
     fn ending(path: &Path) -> Ending {
@@ -216,11 +221,11 @@ mod tests {
         }
     }
 
-    /// Looks at `second`, and waits for what is written.
-    fn look(keeping: &mut Keeping, second: u64) -> Vec<Event> {
+    /// Looks `halves` of a second into the run, and waits for what is written.
+    fn look(keeping: &mut Keeping, halves: u64) -> Vec<Event> {
         let mut summary = fixtures::small().summary;
-        keeping.look(&summary, at(second), || None);
-        keeping.settle(&mut summary, at(second), None).unwrap();
+        keeping.look(&summary, half(halves), || None);
+        keeping.settle(&mut summary, half(halves), None).unwrap();
         summary.events.kept().to_vec()
     }
 
@@ -229,11 +234,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.json");
         let mut keeping = keeping(&path, "10s");
+        // In half seconds: the first look comes when there is something to look at.
         let looks =
-            [(0, 0), (4, 0), (5, 5), (9, 5), (10, 10), (19, 10), (20, 20), (27, 20), (33, 33), (42, 33), (43, 43)];
-        for (second, saved) in looks {
-            look(&mut keeping, second);
-            assert_eq!(ending(&path), Ending::CutOff { at: at(saved) });
+            [(1, 1), (10, 1), (11, 11), (21, 11), (22, 22), (41, 22), (42, 42), (61, 42), (66, 66), (85, 66), (86, 86)];
+        for (looked, saved) in looks {
+            look(&mut keeping, looked);
+            assert_eq!(ending(&path), Ending::CutOff { at: half(saved) });
         }
         assert!(keeping.save(&fixtures::small(), None).unwrap().is_ok());
         assert_eq!(ending(&path), Ending::Completed);
@@ -244,19 +250,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("there/run.json");
         let mut keeping = keeping(&path, "1s");
-        look(&mut keeping, 3);
-        let failed = look(&mut keeping, 5);
+        look(&mut keeping, 6);
+        let failed = look(&mut keeping, 10);
         let event = Event { at: at(3), until: at(5), kind: EventKind::CheckpointFailed, figure: 2.0 };
         assert_eq!(failed, [event]);
         std::fs::create_dir(folder.path().join("there")).unwrap();
-        assert_eq!(look(&mut keeping, 7), []);
+        assert_eq!(look(&mut keeping, 14), []);
         assert_eq!(ending(&path), Ending::CutOff { at: at(7) });
     }
 
     #[test]
     fn what_is_no_file_gets_the_whole_run_once() {
         let mut keeping = keeping(Path::new("/dev/full"), "1s");
-        assert_eq!(look(&mut keeping, 3), []);
+        assert_eq!(look(&mut keeping, 6), []);
         assert!(keeping.save(&fixtures::small(), None).unwrap().is_err());
         assert!(Keeping::default().save(&fixtures::small(), None).is_none());
     }

@@ -1,7 +1,7 @@
 //! The timeline's small histogram: eight buckets an octave, and only those that hold something.
 //!
 //! A bucket is at most an eighth wider than its smallest time. A cell of one operation and second takes some twenty to fifty
-//! buckets: about a hundred bytes in a file, and in memory once it is settled.
+//! buckets: some hundred to three hundred bytes in a file, and in memory fifty to a hundred and fifty once it is settled.
 
 use std::time::Duration;
 

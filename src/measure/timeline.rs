@@ -122,7 +122,7 @@ impl<C: Stretch> Timeline<C> {
         }
     }
 
-    /// Lets all cells but the last settle, once `merged` was merged into it. What is thrown away soon need not.
+    /// Lets all cells but the last two ([`LIVELY`]) settle, once `merged` was merged into it. What is thrown away soon need not.
     pub(super) fn settle(&mut self, merged: &Self) {
         let Some(first) = merged.cells.first() else { return };
         let first = first.index() * merged.width / self.width;
@@ -316,6 +316,17 @@ mod tests {
             settled(&mut timeline, &[7, 8, 9]),
             [true, true, true, true, false, false, true, true, false, false]
         );
+        // Between seconds that are settled, and several at once.
+        assert_eq!(
+            settled(&mut Timeline::default(), &[0, 1, 5, 6, 7, 3]),
+            [true, true, true, true, false, false]
+        );
+        let mut once = of(&[0, 4]);
+        let several = of(&[1, 2, 3, 4, 5]);
+        once.merge(&several);
+        once.settle(&several);
+        let settled_of = |kept: &Timeline| kept.cells().iter().map(|c| c.response.is_settled()).collect::<Vec<_>>();
+        assert_eq!(settled_of(&once), [false, true, true, true, false, false]);
         let late = settled(&mut timeline, &(10..=600).collect::<Vec<_>>());
         assert_eq!((late.len(), late.iter().filter(|is_settled| !**is_settled).count()), (61, 2));
     }
@@ -347,6 +358,22 @@ mod tests {
             prop_assert_eq!(&two, &whole);
             let text = serde_json::to_string(&whole).unwrap();
             prop_assert_eq!(serde_json::from_str::<Timeline<Cell>>(&text).unwrap(), whole);
+        }
+
+        #[test]
+        fn what_is_kept_says_what_was_merged_and_has_settled_but_for_its_end(
+            seconds in prop::collection::vec(prop::collection::vec(0..900_u64, 1..4), 1..40), dense in 0..700_u64,
+        ) {
+            let (mut kept, mut plain) = (Timeline::<Cell>::default(), Timeline::<Cell>::default());
+            for new in (0..dense).map(|second| vec![second]).chain(seconds) {
+                let new = of(&new);
+                kept.merge(&new);
+                kept.settle(&new);
+                plain.merge(&new);
+            }
+            prop_assert_eq!(serde_json::to_string(&kept).unwrap(), serde_json::to_string(&plain).unwrap());
+            let past = kept.cells().len().saturating_sub(LIVELY);
+            prop_assert!(kept.cells()[..past].iter().all(|cell| cell.response.is_settled()));
         }
     }
 }

@@ -77,8 +77,12 @@ fn compare(bench: &mut Bench, case: &str, tool: Tool, span: Duration, reported: 
         bench.add(Figure::new(PART, case, &format!("{name}, true"), "ms"), tool, known);
         if let Some(answered) = &answered {
             let answered = quantile(answered, WHICH[place]) / 1e6;
-            bench.add(Figure::new(PART, case, &format!("{name}, as answered"), "ms"), tool, answered);
-            if answered > 0.0 {
+            if answered.is_finite() {
+                bench.add(Figure::new(PART, case, &format!("{name}, as answered"), "ms"), tool, answered);
+            } else {
+                bench.table.note(PART, case, tool.name(), &format!("{name} is among calls that were not answered"));
+            }
+            if answered.is_finite() && answered > 0.0 {
                 let figure = Figure::new(PART, case, &format!("{name}, error by the server's record"), "%");
                 bench.add(figure, tool, (reported / answered - 1.0) * 100.0);
             }
@@ -90,7 +94,8 @@ fn compare(bench: &mut Bench, case: &str, tool: Tool, span: Duration, reported: 
     }
 }
 
-/// From when each call was due to when its answer had been written, ascending, in nanoseconds; those that were not answered are last.
+/// From when each call was due to when its answer had been written, ascending, in nanoseconds; those that were not answered
+/// are last.
 fn answered(bench: &Bench, origin: f64, period: f64) -> Vec<f64> {
     let stamps = bench.server.shared.stamps();
     let mut times: Vec<f64> = stamps
