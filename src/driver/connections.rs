@@ -13,6 +13,7 @@ use super::exchange::After;
 use super::multiplex::{Links, drain};
 use super::naps::Naps;
 use super::pool::Pool;
+use super::readers::Readers;
 use super::tls::Connector;
 use super::wire::Shared;
 use crate::outcome::Outcome;
@@ -107,6 +108,11 @@ impl<C: Clock + 'static> Connections<C> {
     /// What is known of when to sleep.
     pub(super) fn naps(&self) -> &Naps {
         &self.shared.naps
+    }
+
+    /// Who waits for an answer.
+    pub(super) fn readers(&self) -> &Readers {
+        &self.shared.readers
     }
 
     /// Gives up what has been idle for too long.

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::Driver;
 use super::connection::Connection;
 use super::ending::{Ending, broken, failed, judge, retry_after};
 use super::errands::Errands;
@@ -19,6 +18,7 @@ use super::session::Session;
 use super::session_pool::SessionPool;
 use super::sessions::{Keeper, Sessions, lose, open_lost, open_own, wait};
 use super::tls::Connector;
+use super::{Driver, Whom};
 use crate::mcp::Negotiated;
 use crate::measure::SideCall;
 use crate::outcome::Outcome;
@@ -262,11 +262,16 @@ impl<C: Clock + 'static> Driver for McpDriver<C> {
     }
 
     fn begin_nap(&self) -> bool {
+        self.errands.connections.readers().begin_wait();
         self.errands.connections.naps().begin()
     }
 
     fn may_nap(&self) -> bool {
         self.errands.connections.naps().are_harmless()
+    }
+
+    fn look(&self, whom: Whom, turn: &dyn Fn()) {
+        self.errands.connections.readers().look(whom, turn);
     }
 
     fn tidy(&self) {

@@ -17,6 +17,8 @@ mod framing;
 #[cfg(test)]
 mod hostile_contract;
 mod http1;
+#[cfg(all(test, target_os = "linux"))]
+mod look_contract;
 mod mcp;
 #[cfg(test)]
 mod modern_contract;
@@ -28,6 +30,7 @@ mod preflight;
 #[cfg(test)]
 mod preflight_contract;
 mod prepared;
+mod readers;
 mod request;
 mod resolve;
 mod response;
@@ -60,6 +63,15 @@ pub use trust::{BadPem, Identity, Pem, Trust};
 use crate::measure::SideCall;
 use crate::workload::{Call, Reply};
 
+/// Which calls are to look whether they were answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// All.
+    All,
+    /// But for those that have begun since the wait before this: hardly one of them was answered.
+    Older,
+}
+
 /// Whoever can make a call and say how it ended.
 pub trait Driver {
     /// Makes the call and waits for its end, at most for the timeout that the driver was made with. A failed call is a
@@ -86,6 +98,12 @@ pub trait Driver {
     /// Whether it still may, now that the calls have begun that were just started.
     fn may_nap(&self) -> bool {
         false
+    }
+
+    /// Has calls look whether they were answered, as far as it is known which were in all likelihood. `turn` runs the tasks that
+    /// were woken.
+    fn look(&self, _: Whom, turn: &dyn Fn()) {
+        turn();
     }
 
     /// Gives up connections that have been idle for too long; called about twice a second.

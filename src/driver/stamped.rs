@@ -18,6 +18,10 @@ pub(super) trait Received {
     /// When the system received the last of the bytes that were read last, in nanoseconds since 1970 by the wall clock, where
     /// it says so.
     fn received(&self) -> Option<u64>;
+
+    /// Reads what there is, whether or not the event loop has told of it; pending where there is nothing, which wakes nobody.
+    /// To be asked after a read that was pending.
+    fn poll_now(&mut self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>>;
 }
 
 /// A stream that the system stamps.
@@ -37,34 +41,54 @@ impl Stamped {
             None => Err(stream),
         }
     }
+
+    /// Notes that so many bytes were read of as many as were asked for.
+    fn took(&mut self, count: usize, at: Option<u64>) {
+        self.last = at;
+        if count == self.room {
+            self.room = (self.room * 2).min(MOST);
+        } else if count < self.room / 4 {
+            self.room = (self.room / 2).max(LEAST);
+        }
+    }
 }
 
 impl Received for Stamped {
     fn received(&self) -> Option<u64> {
         self.last
     }
+
+    fn poll_now(&mut self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let space = buf.initialize_unfilled_to(buf.remaining().min(self.room));
+        match self.stamps.receive(&self.stream, space) {
+            Ok((count, at)) => {
+                self.took(count, at);
+                buf.advance(count);
+                // The event loop has yet to say that there was something, and says so still if something is left.
+                Poll::Ready(Ok(()))
+            }
+            Err(why) if matches!(why.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Poll::Pending,
+            Err(why) => Poll::Ready(Err(why)),
+        }
+    }
 }
 
 impl AsyncRead for Stamped {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, stamps, last, room } = self.get_mut();
-        let most = buf.remaining().min(*room);
+        let this = self.get_mut();
+        let most = buf.remaining().min(this.room);
         loop {
-            ready!(stream.poll_read_ready(cx))?;
+            ready!(this.stream.poll_read_ready(cx))?;
             let space = buf.initialize_unfilled_to(most);
+            let Self { stream, stamps, .. } = this;
             match stream.try_io(Interest::READABLE, || stamps.receive(stream, space)) {
                 Ok((count, at)) => {
-                    *last = at;
                     buf.advance(count);
-                    if count == *room {
-                        *room = (*room * 2).min(MOST);
-                    } else if count < *room / 4 {
-                        *room = (*room / 2).max(LEAST);
-                    }
+                    this.took(count, at);
                     if count > 0 && count < most {
                         // That was all: the next read waits for news, and asks the system no more before.
                         let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-                        drop(stream.try_io(Interest::READABLE, nothing));
+                        drop(this.stream.try_io(Interest::READABLE, nothing));
                     }
                     return Poll::Ready(Ok(()));
                 }
@@ -163,10 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_read_late_is_stamped_when_it_came() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (mut server, _) = listener.accept().await.unwrap();
-        let mut stamped = Stamped::new(client).unwrap_or_else(|_| panic!("Linux stamps"));
+        let (mut stamped, mut server) = pair().await;
         assert_eq!(stamped.received(), None);
         let (clock, mut room) = (MonotonicClock::starting_in(Duration::ZERO), [0; 64]);
         // The system begins to stamp shortly after the first stream asks for it.
@@ -185,12 +206,38 @@ mod tests {
         panic!("no stamp in 200 reads");
     }
 
-    #[tokio::test]
-    async fn nothing_is_lost_where_more_comes_than_is_read_at_once() {
+    /// A stream that is stamped, and its other end.
+    async fn pair() -> (Stamped, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (mut server, _) = listener.accept().await.unwrap();
-        let mut stamped = Stamped::new(client).unwrap_or_else(|_| panic!("Linux stamps"));
+        let (server, _) = listener.accept().await.unwrap();
+        (Stamped::new(client).unwrap_or_else(|_| panic!("Linux stamps")), server)
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_read_before_the_event_loop_tells_of_it_and_what_is_left_afterwards() {
+        let (mut stamped, server) = pair().await;
+        let mut room = vec![0; 2 * LEAST];
+        let mut room = ReadBuf::new(&mut room);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        // As who waits for an answer does: it was told that there is nothing.
+        assert!(Pin::new(&mut stamped).poll_read(&mut cx, &mut room).is_pending());
+        assert!(stamped.poll_now(&mut room).is_pending() && room.filled().is_empty());
+        let whole: Vec<u8> = (0..LEAST + 7).map(|n| (n % 251) as u8).collect();
+        assert_eq!(server.try_write(&whole).unwrap(), whole.len());
+        let read = (0..1_000_000).any(|_| stamped.poll_now(&mut room).is_ready());
+        assert!(read && room.filled() == &whole[..LEAST], "{}", room.filled().len());
+        stamped.stream.readable().await.unwrap();
+        assert!(Pin::new(&mut stamped).poll_read(&mut cx, &mut room).is_ready());
+        assert_eq!(room.filled(), whole);
+        drop(server);
+        let ended = (0..1_000_000).any(|_| matches!(stamped.poll_now(&mut room), Poll::Ready(Ok(()))));
+        assert_eq!((ended, room.filled().len()), (true, whole.len()), "the end");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_lost_where_more_comes_than_is_read_at_once() {
+        let (mut stamped, mut server) = pair().await;
         let sent: Vec<u8> = (0..3 * MOST + 5).map(|n| (n % 251) as u8).collect();
         let whole = sent.clone();
         let sending = tokio::spawn(async move {

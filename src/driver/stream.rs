@@ -40,6 +40,13 @@ impl Received for Io {
             Self::Tcp(_) | Self::Unix(_) => None,
         }
     }
+
+    fn poll_now(&mut self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Stamped(stream) => stream.poll_now(buf),
+            Self::Tcp(_) | Self::Unix(_) => Poll::Pending,
+        }
+    }
 }
 
 impl AsyncRead for Io {

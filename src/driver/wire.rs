@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::http1::Scratch;
 use super::naps::Naps;
+use super::readers::{Reader, Readers};
 use super::stamped::Received;
 use super::turn::{PART, Turns};
 use crate::time::{Clock, Moment};
@@ -31,6 +32,7 @@ pub(super) struct Shared<C> {
     received: Cell<u64>,
     open: Cell<usize>,
     pub(super) naps: Naps,
+    pub(super) readers: Readers,
     pub(super) scratch: Scratch,
     /// How many there have been.
     opened: Cell<u64>,
@@ -51,6 +53,8 @@ pub(super) struct Tap<C> {
     reads: Cell<u32>,
     /// While the head of an answer is waited for: how many bytes may still come before it is complete.
     pub(super) head: Cell<Option<usize>>,
+    /// Who waits for that.
+    reader: Rc<Reader>,
     /// Where many calls share the connection: what each of them has to know.
     pub(super) many: Option<Many>,
 }
@@ -78,6 +82,7 @@ impl<C: Clock> Shared<C> {
             received: Cell::new(0),
             open: Cell::new(0),
             naps: Naps::default(),
+            readers: Readers::default(),
             scratch: Scratch::default(),
             opened: Cell::new(0),
             turns: Rc::default(),
@@ -110,6 +115,7 @@ impl<C> Tap<C> {
                 received: Cell::new(None),
                 reads: Cell::new(0),
                 head: Cell::new(None),
+                reader: Rc::default(),
                 many,
             }),
             id,
@@ -161,13 +167,36 @@ impl Many {
 impl<C> Drop for Tap<C> {
     fn drop(&mut self) {
         self.shared.open.update(|open| open - 1);
+        self.reader.leave();
+    }
+}
+
+impl<C: Clock, S: Received> Wire<C, S> {
+    /// What there is although nobody said so yet: looked for where the lane has asked for that. Who waits for the head of an
+    /// answer is known for that, where a lane may sleep.
+    fn unsaid(&mut self, cx: &Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Tap { shared, reader, head, .. } = &*self.tap;
+        if reader.is_asked() {
+            let read = self.stream.poll_now(buf);
+            if read.is_ready() {
+                reader.has_found();
+                return read;
+            }
+        }
+        if head.get().is_some() && shared.naps.are_harmless() {
+            shared.readers.wait(reader, cx.waker());
+        }
+        Poll::Pending
     }
 }
 
 impl<C: Clock, S: AsyncRead + Received + Unpin> AsyncRead for Wire<C, S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let mut read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_pending() {
+            read = self.unsaid(cx, buf);
+        }
         let count = buf.filled().len() - before;
         if count == 0 && read.is_ready() {
             // Nobody stamps the end: what ends with it ends now.
@@ -175,6 +204,7 @@ impl<C: Clock, S: AsyncRead + Received + Unpin> AsyncRead for Wire<C, S> {
         }
         if count > 0 {
             let tap = &*self.tap;
+            tap.reader.leave();
             tap.shared.received.update(|bytes| bytes + count as u64);
             let received = self.stream.received().map(|wall| {
                 tap.shared.clock.at_wall(wall).max(tap.received.get().or(tap.sent.get()).unwrap_or_default())

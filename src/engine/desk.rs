@@ -18,7 +18,7 @@ use super::notes::Notes;
 use super::pace::hold;
 use super::truth;
 use crate::arrival::Arrival;
-use crate::driver::Driver;
+use crate::driver::{Driver, Whom};
 use crate::measure::{FailureText, Fate, Gauges, Recorder, Sample, Shape};
 use crate::time::{Clock, Moment};
 use crate::workload::{Call, Captures, Choice, Reply, Workload};
@@ -316,6 +316,11 @@ impl<D: Driver + 'static> Desk<D> {
     /// Whether it still may.
     pub(super) fn may_nap(&self) -> bool {
         self.has_room_for_unseen() && self.driver.may_nap()
+    }
+
+    /// Has calls look whether they were answered, and those be handled that were.
+    pub(super) fn look(&self, whom: Whom, turn: &dyn Fn()) {
+        self.driver.look(whom, turn);
     }
 
     /// Whether nobody waits for the room of replies that were not looked at, nor will soon.

@@ -11,11 +11,12 @@ use tokio::task::LocalSet;
 
 use super::clock::MonotonicClock;
 use super::desk::Desk;
-use super::pace::{EXACT_UP_TO, QUANTUM, READY, Timer};
+use super::pace::{EXACT_UP_TO, Lookout, QUANTUM, READY, Timer};
 use super::schedule::Schedule;
 use super::steering::{Ear, LOOK_AHEAD, Loads};
+use super::tasks::Tasks;
 use super::{Haste, LaneEnd};
-use crate::driver::Driver;
+use crate::driver::{Driver, Whom};
 use crate::plan::{Pacing, Plan};
 use crate::time::{Clock, Moment};
 
@@ -55,8 +56,11 @@ pub(super) struct Lane<'a, D: Driver + 'static> {
 impl<D: Driver + 'static> Lane<'_, D> {
     /// Runs the lane to its end on the current thread's runtime. Whatever is still unanswered then is abandoned.
     pub(super) async fn run(mut self) -> io::Result<LaneEnd> {
-        let tasks = LocalSet::new();
-        let result = tasks.run_until(self.work()).await;
+        let tasks = Tasks::new();
+        let result = {
+            let _spawns = tasks.enter();
+            self.work(&tasks).await
+        };
         // Calls still in flight end here; each says so to its recorder as it is dropped.
         drop(tasks);
         LocalSet::new().run_until(self.close()).await;
@@ -79,18 +83,20 @@ impl<D: Driver + 'static> Lane<'_, D> {
 
     /// Until the schedule is done and everything is answered, or until the run was stopped. Says when the schedule was cut
     /// short, where it was.
-    async fn work(&mut self) -> io::Result<Option<Moment>> {
+    async fn work(&mut self, tasks: &Tasks) -> io::Result<Option<Moment>> {
         let mut timer = Timer::new(self.clock)?;
         let mut pulse = Pulse::new(self.economical(Moment::ZERO));
         // While the runtime has one timer that is due soon, the timeout of a call is no news to its event loop; without, each
         // would cost a system call.
         let mut anchor = tokio::time::interval(HAND_OVER);
         // Until the run begins the clock stands still: nothing may be sent, and nothing could be measured.
-        timer.until(Moment::from_nanos(1)).await?;
+        tokio::select! { biased; begun = timer.until(Moment::from_nanos(1)) => begun?, () = tasks.run() => {} }
         let mut ready = Moment::ZERO;
         loop {
             let all_taken = self.dispatch(std::mem::take(&mut ready));
             self.desk.fill_room();
+            // Calls begin here, and those end whose answers the event loop has told of.
+            tasks.turn();
             let now = self.clock.now();
             let is_over = self.schedule.peek().is_none() && !self.may_go_on(now);
             if is_over && self.desk.is_idle() {
@@ -114,19 +120,21 @@ impl<D: Driver + 'static> Lane<'_, D> {
             let is_ahead = !pulse.economical && self.next() == Some(wake);
             timer.be_punctual(!pulse.economical);
             timer.be_ready(if is_ahead { READY } else { Duration::ZERO });
-            let waited =
-                async { if naps { timer.nap(wake, || self.desk.may_nap()).await } else { timer.until(wake).await } };
             let desk = Rc::clone(&self.desk);
+            let watch = Watch { desk: &desk, tasks };
+            let waited = async { if naps { timer.nap(wake, &watch).await } else { timer.until(wake).await } };
             tokio::select! {
                 biased;
                 haste = told(&mut self.stop, heard) => match haste {
                     Haste::Orderly => self.cut_short(),
-                    Haste::None | Haste::Soon => return self.drain(&mut timer).await,
+                    Haste::None | Haste::Soon => return self.drain(&mut timer, tasks).await,
                 },
                 waited = waited => {
                     waited?;
                     if is_ahead { ready = wake; }
                 }
+                // After whoever takes turns.
+                () = tasks.run() => {}
                 _ = anchor.tick() => {}
                 () = self.ear.news() => self.adopt(),
                 () = desk.idle(), if is_over => {}
@@ -234,7 +242,7 @@ impl<D: Driver + 'static> Lane<'_, D> {
     }
 
     /// The run was stopped: what is due but has no room is dropped, what is in flight has a little time to be answered.
-    async fn drain(&mut self, timer: &mut Timer) -> io::Result<Option<Moment>> {
+    async fn drain(&mut self, timer: &mut Timer, tasks: &Tasks) -> io::Result<Option<Moment>> {
         timer.be_ready(Duration::ZERO);
         let now = self.present();
         self.turn_away(now);
@@ -248,12 +256,33 @@ impl<D: Driver + 'static> Lane<'_, D> {
                     Ok(()) if self.clock.now() < end => ControlFlow::Continue(()),
                     ended => ControlFlow::Break(ended),
                 },
+                () = tasks.run() => ControlFlow::Continue(()),
             };
             if let ControlFlow::Break(result) = outcome {
                 return result.map(|()| Some(self.cut.unwrap_or(now)));
             }
             self.desk.hand_over();
         }
+    }
+}
+
+/// What a lane that sleeps has to know, and to have done before and after.
+struct Watch<'a, D: Driver + 'static> {
+    desk: &'a Desk<D>,
+    tasks: &'a Tasks,
+}
+
+impl<D: Driver + 'static> Lookout for Watch<'_, D> {
+    fn may_nap(&self) -> bool {
+        self.desk.may_nap()
+    }
+
+    fn look(&self, whom: Whom) {
+        self.desk.look(whom, &|| self.tasks.turn());
+    }
+
+    fn turn(&self) {
+        self.tasks.turn();
     }
 }
 

@@ -10,10 +10,13 @@ mod desk;
 mod expected;
 mod host;
 mod lane;
+#[cfg(any(test, target_os = "linux"))]
+mod lead;
 mod notes;
 mod pace;
 mod schedule;
 mod steering;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod truth;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::time::{Clock, Moment};
 
 use super::clock::MonotonicClock;
+use crate::driver::Whom;
 
 /// Above this many arrivals a second and lane, waking for each costs more than it gives.
 pub(super) const EXACT_UP_TO: f64 = 5000.0;
@@ -42,6 +43,17 @@ pub fn lateness(wake_ups: usize) -> io::Result<Vec<Duration>> {
     measured.join().unwrap_or_else(|_| Err(io::Error::other("the thread that measures it panicked")))
 }
 
+/// Whoever a wait is for.
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no lane sleeps there: nothing is stamped"))]
+pub(super) trait Lookout {
+    /// Whether the lane may sleep, as far as is known now.
+    fn may_nap(&self) -> bool;
+    /// Has what has come be handled, of what is likely to have.
+    fn look(&self, whom: Whom);
+    /// Has what the event loop told of be handled.
+    fn turn(&self);
+}
+
 /// Waits for `moment`, which must be very near, awake: nothing else on this thread is done meanwhile.
 pub(super) fn hold(clock: MonotonicClock, moment: Moment) {
     while clock.now() < moment {
@@ -52,6 +64,9 @@ pub(super) fn hold(clock: MonotonicClock, moment: Moment) {
 /// Looking at what has come takes no longer, as a rule.
 #[cfg(target_os = "linux")]
 const ROOM: Duration = Duration::from_micros(10);
+/// So often a lane that sleeps looks at its event loop at least: for timeouts, signals, and what nobody expected.
+#[cfg(target_os = "linux")]
+const GLANCE: Duration = Duration::from_millis(2);
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::Timer;
@@ -71,7 +86,8 @@ mod linux {
     use tokio::io::Interest;
     use tokio::io::unix::AsyncFd;
 
-    use super::{Lead, Moment, MonotonicClock, ROOM, hold};
+    use super::super::lead::Lead;
+    use super::{GLANCE, Lookout, Moment, MonotonicClock, ROOM, Whom, hold};
     use crate::time::Clock;
 
     /// A timerfd in the lane's own event loop. It is never read: arming it anew clears it.
@@ -84,6 +100,8 @@ mod linux {
         ready: Duration,
         /// Whether what came during the last sleep was handled before it was over.
         has_looked: bool,
+        /// When the event loop is looked at next, at the latest.
+        glance: Moment,
     }
 
     impl Timer {
@@ -101,6 +119,7 @@ mod linux {
                 is_punctual: false,
                 ready: Duration::ZERO,
                 has_looked: false,
+                glance: Moment::ZERO,
             })
         }
 
@@ -140,17 +159,20 @@ mod linux {
             Ok(())
         }
 
-        /// Lets the calls begin that were just started, and what has come be handled; then, if nothing of that needs the lane awake,
-        /// sleeps until `moment`, which must be near: nothing else on this thread is done meanwhile. Takes one wake-up where
-        /// [`Self::until`] takes one for the replies as well.
-        pub(in crate::engine) async fn nap(&mut self, moment: Moment, may_still: impl Fn() -> bool) -> io::Result<()> {
-            // What was started begins while this gives way once; what has come since is looked at after that, and handled while it
-            // gives way again. What comes then is handled after the sleep.
-            tokio::task::yield_now().await;
-            if !std::mem::take(&mut self.has_looked) {
+        /// Has what has come be handled; then, if nothing of that needs the lane awake, sleeps until `moment`, which must be near:
+        /// nothing else on this thread is done meanwhile. Takes one wake-up where [`Self::until`] takes one for the replies as
+        /// well. What comes meanwhile is handled after the sleep, before the next, or when the event loop tells of it.
+        pub(in crate::engine) async fn nap(&mut self, moment: Moment, lookout: &impl Lookout) -> io::Result<()> {
+            let has_looked = std::mem::take(&mut self.has_looked);
+            let now = self.clock.now();
+            if now >= self.glance {
+                self.glance = now.after(GLANCE);
                 tokio::task::yield_now().await;
+                lookout.turn();
+            } else if !has_looked {
+                lookout.look(Whom::Older);
             }
-            if !may_still() {
+            if !lookout.may_nap() {
                 return self.until(moment).await;
             }
             let wake = self.wake_for(moment);
@@ -166,7 +188,7 @@ mod linux {
                 self.forgo(moment);
             }
             let ready = if slept { self.ready } else { Duration::ZERO };
-            self.look_until(moment.before(ready)).await;
+            self.look_until(moment.before(ready), lookout).await;
             // Who makes ready for more has the rest of the time for that.
             if ready.is_zero() {
                 hold(self.clock, moment);
@@ -175,14 +197,16 @@ mod linux {
         }
 
         /// Handles what has come as long as there is time for it before `moment`.
-        async fn look_until(&mut self, moment: Moment) {
-            let mut looks = 0;
+        async fn look_until(&mut self, moment: Moment, lookout: &impl Lookout) {
             while moment.since(self.clock.now()) > ROOM {
-                tokio::task::yield_now().await;
-                looks += 1;
+                if self.has_looked {
+                    tokio::task::yield_now().await;
+                    lookout.turn();
+                } else {
+                    lookout.look(Whom::All);
+                    self.has_looked = true;
+                }
             }
-            // The first time it is looked at, the second time handled.
-            self.has_looked = looks > 1;
         }
 
         /// There is no time to sleep before `moment`. Where that is because the lead is so long, it becomes shorter.
@@ -201,43 +225,6 @@ mod linux {
             let nanos = self.clock.machine_time(moment);
             Timespec { tv_sec: (nanos / 1_000_000_000).cast_signed(), tv_nsec: (nanos % 1_000_000_000).cast_signed() }
         }
-    }
-}
-
-/// How late this machine usually wakes a sleeper: so much earlier it is asked to, and waits out the rest awake.
-///
-/// Follows a quantile of what was seen, by steps up and down (stochastic approximation: H. Robbins, S. Monro, 1951): where those up are
-/// nine times those down, nine of ten wake-ups are on time.
-#[cfg(any(test, target_os = "linux"))]
-#[derive(Clone, Copy, Debug, Default)]
-struct Lead(u64);
-
-#[cfg(any(test, target_os = "linux"))]
-impl Lead {
-    /// No more than this many nanoseconds: what is later than that is no habit of the machine's, and waiting awake costs CPU time.
-    const MOST: u64 = 100_000;
-    /// By so many at a time down.
-    const STEP: u64 = 250;
-    /// By so many at a time up, where nothing but sleep made it late.
-    const UP: u64 = 9 * Self::STEP;
-
-    /// Learns how late a sleeper was. With `up` of one step it follows the median, which is what matters where some were late for another
-    /// reason.
-    fn learn(&mut self, late: Duration, up: u64) {
-        if late.as_nanos() as u64 > self.0 {
-            self.0 = (self.0 + up).min(Self::MOST);
-        } else {
-            self.forget();
-        }
-    }
-
-    /// Becomes shorter by a step, as where there was no time to sleep because it is so long.
-    const fn forget(&mut self) {
-        self.0 = self.0.saturating_sub(Self::STEP);
-    }
-
-    const fn before(self, moment: Moment) -> Moment {
-        moment.before(Duration::from_nanos(self.0))
     }
 }
 
@@ -275,7 +262,7 @@ mod portable {
 
         /// There is no shorter way to sleep here.
         #[cfg(not(target_os = "linux"))]
-        pub(in crate::engine) async fn nap(&mut self, moment: Moment, _: impl Fn() -> bool) -> io::Result<()> {
+        pub(in crate::engine) async fn nap(&mut self, moment: Moment, _: &impl Lookout) -> io::Result<()> {
             self.until(moment).await
         }
 
@@ -299,9 +286,22 @@ mod tests {
     use std::rc::Rc;
 
     use tokio::sync::Notify;
-    use tokio::task::LocalSet;
 
+    use super::super::tasks::Tasks;
     use super::*;
+
+    /// Who never looks, and may sleep or not.
+    struct Idle(bool);
+
+    impl Lookout for Idle {
+        fn may_nap(&self) -> bool {
+            self.0
+        }
+
+        fn look(&self, _: Whom) {}
+
+        fn turn(&self) {}
+    }
 
     fn in_a_runtime<F: Future>(future: F) -> F::Output {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
@@ -334,8 +334,8 @@ mod tests {
             for round in 0..200_u64 {
                 let due = clock.now().after(Duration::from_micros(200));
                 let waited = match round % 3 {
-                    0 => timer.nap(due, || true).await,
-                    1 => timer.nap(due, || false).await,
+                    0 => timer.nap(due, &Idle(true)).await,
+                    1 => timer.nap(due, &Idle(false)).await,
                     _ => timer.until(due).await,
                 };
                 waited.unwrap();
@@ -355,28 +355,52 @@ mod tests {
             timer.be_ready(ready);
             for naps in [true, false] {
                 let due = clock.now().after(ready).after(Duration::from_millis(3));
-                let waited = if naps { timer.nap(due, || true).await } else { timer.until(due).await };
+                let waited = if naps { timer.nap(due, &Idle(true)).await } else { timer.until(due).await };
                 waited.unwrap();
                 let left = due.since(clock.now());
                 assert!(!left.is_zero() && left <= ready + ROOM, "{left:?}");
                 // There is no time to sleep in.
                 let due = clock.now().after(Duration::from_millis(3));
-                let waited = if naps { timer.nap(due, || true).await } else { timer.until(due).await };
+                let waited = if naps { timer.nap(due, &Idle(true)).await } else { timer.until(due).await };
                 waited.unwrap();
                 assert!(clock.now() >= due);
             }
         });
     }
 
+    /// Who runs tasks, and may sleep unless one of them forbids it.
+    struct Busy {
+        tasks: Tasks,
+        may_nap: Rc<Cell<bool>>,
+        looks: Cell<u64>,
+    }
+
+    impl Lookout for Busy {
+        fn may_nap(&self) -> bool {
+            self.may_nap.get()
+        }
+
+        fn look(&self, _: Whom) {
+            self.looks.update(|looks| looks + 1);
+            self.tasks.turn();
+        }
+
+        fn turn(&self) {
+            self.tasks.turn();
+        }
+    }
+
     #[test]
-    fn a_call_that_begins_as_the_lane_turns_in_keeps_it_awake() {
-        let (is_asleep, news) = (Rc::new(Cell::new(true)), Rc::new(Notify::new()));
-        let (may_sleep, heard) = (Rc::clone(&is_asleep), Rc::clone(&news));
-        in_a_runtime(LocalSet::new().run_until(async move {
+    fn what_begins_as_the_lane_turns_in_keeps_it_awake() {
+        let (may_nap, news) = (Rc::new(Cell::new(true)), Rc::new(Notify::new()));
+        let busy = Busy { tasks: Tasks::new(), may_nap: Rc::clone(&may_nap), looks: Cell::new(0) };
+        let heard = Rc::clone(&news);
+        in_a_runtime(async move {
+            let _entered = busy.tasks.enter();
             let clock = MonotonicClock::starting_in(Duration::ZERO);
             let mut timer = Timer::new(clock).unwrap();
             tokio::task::spawn_local(async move {
-                is_asleep.set(false);
+                may_nap.set(false);
                 // Something that takes longer than the lane needs to turn in.
                 for _ in 0..10 {
                     tokio::task::yield_now().await;
@@ -385,34 +409,40 @@ mod tests {
             });
             tokio::select! {
                 biased;
-                _ = timer.nap(clock.now().after(Duration::from_secs(3)), || may_sleep.get()) => panic!("it slept"),
+                _ = timer.nap(clock.now().after(Duration::from_secs(3)), &busy) => panic!("it slept"),
+                () = busy.tasks.run() => {}
                 () = heard.notified() => {}
             }
-        }));
+        });
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
-    fn the_lead_is_a_quantile_of_what_was_late_and_bounded() {
-        let mut lead = Lead::default();
-        // Late by 10 to 29 µs, in an order that mixes them.
-        for n in 0..2_000_u64 {
-            lead.learn(Duration::from_micros(10 + n * 7 % 20), Lead::UP);
-        }
-        assert!((25_000..=31_500).contains(&lead.0), "{lead:?}");
-        for n in 0..2_000_u64 {
-            lead.learn(Duration::from_micros(10 + n * 7 % 20), Lead::STEP);
-        }
-        assert!((18_000..=22_000).contains(&lead.0), "the median: {lead:?}");
-        assert_eq!(lead.before(Moment::from_nanos(100_000)).as_nanos(), 100_000 - lead.0);
-        assert_eq!(lead.before(Moment::ZERO), Moment::ZERO);
-        for _ in 0..1000 {
-            lead.learn(Duration::from_millis(5), Lead::UP);
-        }
-        assert_eq!(lead.0, Lead::MOST);
-        for _ in 0..1000 {
-            lead.learn(Duration::ZERO, Lead::UP);
-        }
-        assert_eq!(lead.0, 0);
+    fn a_lane_that_sleeps_looks_once_for_each_sleep_and_at_its_event_loop_every_two_milliseconds() {
+        let busy = Busy { tasks: Tasks::new(), may_nap: Rc::new(Cell::new(true)), looks: Cell::new(0) };
+        in_a_runtime(async {
+            let _entered = busy.tasks.enter();
+            let clock = MonotonicClock::starting_in(Duration::ZERO);
+            let mut timer = Timer::new(clock).unwrap();
+            let glances = Rc::new(Cell::new(0_u64));
+            let seen = Rc::clone(&glances);
+            tokio::task::spawn_local(async move {
+                loop {
+                    tokio::task::yield_now().await;
+                    seen.update(|seen| seen + 1);
+                }
+            });
+            busy.turn();
+            let begun = clock.now();
+            for naps in 1..=100 {
+                // Not punctual: it wakes late, and has no time to look before the moment.
+                timer.nap(clock.now().after(Duration::from_micros(200)), &busy).await.unwrap();
+                assert_eq!(glances.get() + busy.looks.get(), naps);
+                let most = clock.now().since(begun).as_millis() as u64 / 2 + 1;
+                assert!(glances.get() <= most, "{} of {most}", glances.get());
+            }
+            assert!(glances.get() >= 5);
+        });
     }
 
     #[test]

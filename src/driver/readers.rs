@@ -1,0 +1,283 @@
+//! Who waits for the head of an answer, in the order in which they began to: a lane that slept has the first of them look at its
+//! stream. That answers sooner, and costs less, than to ask the system whose stream has something.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::rc::Rc;
+use std::task::Waker;
+
+use super::Whom;
+
+/// So many are known at most; who comes when there are as many is told by the system only.
+const MOST: usize = 64;
+/// So many are asked in one look at most.
+const ONE_LOOK: usize = 16;
+
+/// Who waits on the connections of one driver.
+#[derive(Debug, Default)]
+pub(super) struct Readers {
+    /// By the order in which they came.
+    places: RefCell<VecDeque<Place>>,
+    /// How often the lane has begun to wait.
+    waits: Cell<u64>,
+}
+
+/// A reader's place, which it has left when it has waited again since.
+#[derive(Debug)]
+struct Place {
+    reader: Rc<Reader>,
+    /// Which of the reader's waits it is for.
+    wait: u64,
+    /// How often the lane had begun to wait.
+    since: u64,
+}
+
+/// The reader of one connection.
+#[derive(Default)]
+pub(super) struct Reader {
+    /// Of the task that waits, where it has a place.
+    waker: Cell<Option<Waker>>,
+    /// Which of its waits this is.
+    wait: Cell<u64>,
+    state: Cell<State>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// The system tells it when to read.
+    #[default]
+    Told,
+    /// It is to look whether there is anything.
+    Asked,
+    /// It looked, and there was.
+    Found,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("wait", &self.wait).field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    /// Whether it is to look at its stream although nobody said that there is something: once each time that it was asked.
+    pub(super) fn is_asked(&self) -> bool {
+        self.state.get() == State::Asked && self.state.replace(State::Told) == State::Asked
+    }
+
+    /// Notes that it was asked, looked, and found something.
+    pub(super) fn has_found(&self) {
+        self.state.set(State::Found);
+    }
+
+    /// It waits no more.
+    pub(super) fn leave(&self) {
+        self.wait.update(|wait| wait + 1);
+        drop(self.waker.take());
+    }
+}
+
+impl Place {
+    fn is_left(&self) -> bool {
+        self.wait != self.reader.wait.get()
+    }
+}
+
+impl Readers {
+    /// Gives `reader` a place, unless it has one or there is none: it waits, and `waker` has it read.
+    pub(super) fn wait(&self, reader: &Rc<Reader>, waker: &Waker) {
+        if let Some(known) = reader.waker.take() {
+            reader.waker.set(Some(if known.will_wake(waker) { known } else { waker.clone() }));
+            return;
+        }
+        let mut places = self.places.borrow_mut();
+        while places.front().is_some_and(Place::is_left) {
+            places.pop_front();
+        }
+        if places.len() < MOST {
+            reader.waker.set(Some(waker.clone()));
+            places.push_back(Place { reader: Rc::clone(reader), wait: reader.wait.get(), since: self.waits.get() });
+        }
+    }
+
+    /// Notes that the lane begins to wait.
+    pub(super) fn begin_wait(&self) {
+        self.waits.update(|waits| waits + 1);
+    }
+
+    /// Has those who have waited longest look, one after the other, until one finds nothing. `turn` runs whoever was woken.
+    pub(super) fn look(&self, whom: Whom, turn: &dyn Fn()) {
+        // Who came between the last two beginnings was there at the last one only.
+        let until = match whom {
+            Whom::All => u64::MAX,
+            Whom::Older => self.waits.get().saturating_sub(1),
+        };
+        for _ in 0..ONE_LOOK {
+            let Some((reader, waker)) = self.first(until) else { return };
+            reader.state.set(State::Asked);
+            waker.wake();
+            turn();
+            if reader.state.replace(State::Told) != State::Found {
+                return;
+            }
+        }
+    }
+
+    /// Takes the place of whoever has waited longest, if that is since before the lane's wait `until`.
+    fn first(&self, until: u64) -> Option<(Rc<Reader>, Waker)> {
+        let mut places = self.places.borrow_mut();
+        loop {
+            let place = places.pop_front_if(|place| place.since < until)?;
+            if !place.is_left()
+                && let Some(waker) = place.reader.waker.take()
+            {
+                return Some((place.reader, waker));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    /// Somebody to wake.
+    #[derive(Default)]
+    struct Task(AtomicBool);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A connection with somebody who reads from it.
+    struct Line {
+        reader: Rc<Reader>,
+        task: Arc<Task>,
+        has_answer: Cell<bool>,
+    }
+
+    struct Lane {
+        readers: Readers,
+        lines: Vec<Line>,
+        /// Which lines looked, and whether each found something.
+        looked: RefCell<Vec<(usize, bool)>>,
+    }
+
+    impl Lane {
+        fn of(lines: usize) -> Self {
+            let line = || Line { reader: Rc::default(), task: Arc::default(), has_answer: Cell::new(false) };
+            let lines = std::iter::repeat_with(line).take(lines).collect();
+            Self { readers: Readers::default(), lines, looked: RefCell::default() }
+        }
+
+        fn wait(&self, lines: &[usize]) {
+            for Line { reader, task, .. } in lines.iter().map(|line| &self.lines[*line]) {
+                self.readers.wait(reader, &Waker::from(Arc::clone(task)));
+            }
+        }
+
+        fn answer(&self, lines: &[usize]) {
+            for line in lines {
+                self.lines[*line].has_answer.set(true);
+            }
+        }
+
+        /// Polls whoever was woken.
+        fn turn(&self) {
+            for (at, line) in self.lines.iter().enumerate() {
+                if !line.task.0.swap(false, Ordering::Relaxed) || !line.reader.is_asked() {
+                    continue;
+                }
+                let found = line.has_answer.take();
+                self.looked.borrow_mut().push((at, found));
+                if found {
+                    line.reader.has_found();
+                    line.reader.leave();
+                } else {
+                    self.wait(&[at]);
+                }
+            }
+        }
+
+        fn look(&self) -> Vec<(usize, bool)> {
+            self.readers.look(Whom::All, &|| self.turn());
+            self.looked.take()
+        }
+    }
+
+    #[test]
+    fn who_has_waited_longest_looks_first_and_the_next_only_where_that_found_something() {
+        let lane = Lane::of(4);
+        lane.wait(&[2, 0, 1, 3]);
+        lane.answer(&[2, 0, 3]);
+        assert_eq!(lane.look(), [(2, true), (0, true), (1, false)]);
+        // Whoever found nothing waits behind the others.
+        assert_eq!(lane.look(), [(3, true), (1, false)]);
+        assert_eq!(lane.look(), [(1, false)]);
+    }
+
+    #[test]
+    fn who_has_just_come_is_not_among_the_older_ones_before_the_lanes_next_wait() {
+        let lane = Lane::of(3);
+        let older = || {
+            lane.readers.begin_wait();
+            lane.readers.look(Whom::Older, &|| lane.turn());
+            lane.looked.take()
+        };
+        lane.answer(&(0..3).collect::<Vec<_>>());
+        lane.wait(&[0]);
+        assert_eq!(older(), []);
+        lane.wait(&[1, 2]);
+        assert_eq!(older(), [(0, true)]);
+        lane.lines[2].has_answer.set(false);
+        assert_eq!(older(), [(1, true), (2, false)]);
+        // Who looked came anew.
+        assert_eq!((older(), older()), (vec![], vec![(2, false)]));
+    }
+
+    #[test]
+    fn who_was_told_by_the_system_has_left_its_place_and_gets_another() {
+        let lane = Lane::of(2);
+        lane.wait(&[0, 1]);
+        // Again, as when something else woke its task: it keeps its place.
+        lane.wait(&[0]);
+        lane.lines[0].reader.leave();
+        lane.wait(&[0]);
+        lane.answer(&[0, 1]);
+        assert_eq!(lane.look(), [(1, true), (0, true)]);
+        assert!(lane.readers.places.borrow().is_empty());
+        assert_eq!(lane.look(), []);
+    }
+
+    #[test]
+    fn places_and_looks_are_bounded_and_a_place_that_was_left_is_free() {
+        let lane = Lane::of(MOST + 2);
+        lane.wait(&(0..MOST + 2).collect::<Vec<_>>());
+        assert_eq!(lane.readers.places.borrow().len(), MOST);
+        lane.lines[0].reader.leave();
+        lane.wait(&[MOST + 1]);
+        assert_eq!(lane.readers.places.borrow().len(), MOST);
+        lane.answer(&(0..MOST + 2).collect::<Vec<_>>());
+        assert_eq!(lane.look(), (1..=ONE_LOOK).map(|line| (line, true)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_reader_that_was_asked_looks_once_and_one_whose_task_is_gone_is_asked_no_more() {
+        let lane = Lane::of(2);
+        lane.wait(&[0, 1]);
+        lane.readers.look(Whom::All, &|| {
+            assert!(lane.lines[0].reader.is_asked() && !lane.lines[0].reader.is_asked());
+            assert!(!lane.lines[1].reader.is_asked());
+        });
+        // Nobody polls it: that it was asked is forgotten.
+        lane.readers.look(Whom::All, &|| {});
+        assert!(!lane.lines[1].reader.is_asked());
+    }
+}
