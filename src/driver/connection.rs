@@ -199,6 +199,16 @@ impl<C: Clock + 'static> Connection<C> {
         }
     }
 
+    /// The same after a while. Where the lane sleeps, the event loop does not tell at once who hung up: then the system is asked.
+    pub(super) fn poll_is_still_ready(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Line::Own(own) = &self.line
+            && own.tap.shared.naps.are_harmless()
+        {
+            own.tap.reader.ask();
+        }
+        self.poll_is_ready(cx)
+    }
+
     /// Whether it is of no more use.
     pub(super) fn has_ended(&self) -> bool {
         match &self.line {

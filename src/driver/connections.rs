@@ -110,6 +110,11 @@ impl<C: Clock + 'static> Connections<C> {
         &self.shared.naps
     }
 
+    /// Whether an answer is being read that is so large that it takes turns.
+    pub(super) fn has_large(&self) -> bool {
+        self.shared.turns.are_taken()
+    }
+
     /// Who waits for an answer.
     pub(super) fn readers(&self) -> &Readers {
         &self.shared.readers

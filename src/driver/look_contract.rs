@@ -1,75 +1,126 @@
 //! Calls that look whether they were answered, before the event loop says so.
 
 use std::cell::{Cell, RefCell};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::task::{Context, Waker};
 
-use tokio::sync::oneshot;
-use tokio::task::LocalSet;
+use tokio::task::{LocalEnterGuard, LocalSet};
 
-use super::contract::{JSON, call, driver_to, limits, send, session};
-use super::scripted::{Scripted, http, id_of, run};
-use super::{Driver, Whom};
-use crate::mcp::Target;
+use super::contract::{JSON, Ticking, call, driver_to, limits, session};
+use super::scripted::{http, id_of, run};
+use super::{Driver, McpDriver, Whom};
 use crate::outcome::Outcome;
 
-/// A server in a thread of its own, until the sender is dropped: it answers also while nobody runs this thread's event loop.
-fn elsewhere() -> (mpsc::Receiver<Target>, oneshot::Sender<()>) {
-    let (stop, stopped) = oneshot::channel();
-    let (told, target) = mpsc::channel();
-    std::thread::spawn(move || {
-        run(async move {
-            let script = |_, request: &str| {
-                let body = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"content":[]}}}}"#, id_of(request));
-                vec![send(http("200 OK", JSON, &body))]
-            };
-            let server = Scripted::start(script).await;
-            drop(told.send(server.target.clone()));
-            drop(stopped.await);
-        });
-    });
-    (target, stop)
+/// After the answer to this call the server hangs up, and does not say so before.
+const LAST_ON_ITS_CONNECTION: u64 = 1010;
+/// After the answer to this call the server is gone.
+const LAST: u64 = 1020;
+
+/// A server in a thread of its own, which so answers also while nobody runs the caller's event loop; one connection after the other. Tells
+/// of each answer once it is sent, and of each connection once it is closed.
+fn serve(listener: &TcpListener, told: &mpsc::Sender<()>) -> std::io::Result<()> {
+    let mut room = [0; 4096];
+    loop {
+        let (mut stream, _) = listener.accept()?;
+        loop {
+            let count = stream.read(&mut room)?;
+            if count == 0 {
+                break;
+            }
+            let id = id_of(&String::from_utf8_lossy(&room[..count]));
+            let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[]}}}}"#);
+            stream.write_all(&http("200 OK", JSON, &body))?;
+            if id == LAST_ON_ITS_CONNECTION {
+                break;
+            }
+            let _ = told.send(());
+            if id == LAST {
+                return Ok(());
+            }
+        }
+        drop(stream);
+        let _ = told.send(());
+    }
+}
+
+/// A driver whose lane may sleep, the tasks of that lane, and who says that something was answered.
+struct Lane {
+    driver: Rc<McpDriver<Ticking>>,
+    tasks: RefCell<LocalSet>,
+    answered: mpsc::Receiver<()>,
+}
+
+impl Lane {
+    async fn drowsy() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let target = format!("http://{}/mcp", listener.local_addr().expect("it is bound"));
+        let (told, answered) = mpsc::channel();
+        std::thread::spawn(move || serve(&listener, &told));
+        let driver = Rc::new(driver_to(&target.parse().expect("a target"), &session(), limits()).0);
+        for id in 0..1000 {
+            assert_eq!(driver.call(&call(id)).await.outcome, Outcome::Ok);
+            let _ = answered.recv();
+            if driver.may_nap() {
+                return Self { driver, tasks: RefCell::default(), answered };
+            }
+        }
+        panic!("answers in one piece, with stamps");
+    }
+
+    fn enter(&self) -> LocalEnterGuard {
+        self.tasks.borrow().enter()
+    }
+
+    fn turn(&self) -> bool {
+        let _ = Pin::new(&mut *self.tasks.borrow_mut()).poll(&mut Context::from_waker(Waker::noop()));
+        true
+    }
+
+    /// A call and its end, without the event loop.
+    fn call(&self, id: u64) -> (Outcome, Option<u64>) {
+        let reply = Rc::new(Cell::new(None));
+        let (driver, replied) = (Rc::clone(&self.driver), Rc::clone(&reply));
+        tokio::task::spawn_local(async move { replied.set(Some(driver.call(&call(id)).await)) });
+        self.turn();
+        let _ = self.answered.recv();
+        assert!(self.turn() && reply.take().is_none(), "nobody was told");
+        // What the server has sent is here at once, or nearly so.
+        for _ in 0..1_000_000 {
+            self.driver.look(Whom::All, &|| self.turn());
+            if let Some(reply) = reply.take() {
+                return (reply.outcome, reply.connection.map(|connection| connection.0));
+            }
+        }
+        panic!("call {id} was never answered");
+    }
 }
 
 #[test]
 fn an_answer_is_read_by_a_look_before_the_event_loop_tells_of_it() {
-    let (target, _stop) = elsewhere();
-    let target = target.recv().unwrap();
     run(async {
-        let driver = Rc::new(driver_to(&target, &session(), limits()).0);
-        for id in 0..1000 {
-            assert!(id < 999, "answers in one piece, with stamps");
-            assert_eq!(driver.call(&call(id)).await.outcome, Outcome::Ok);
-            if driver.may_nap() {
-                break;
-            }
+        let lane = Lane::drowsy().await;
+        let _spawns = lane.enter();
+        for id in 1000..LAST_ON_ITS_CONNECTION {
+            assert_eq!(lane.call(id), (Outcome::Ok, Some(0)));
         }
-        let tasks = RefCell::new(LocalSet::new());
-        let _spawns = tasks.borrow().enter();
-        let turn = || {
-            let _ = Pin::new(&mut *tasks.borrow_mut()).poll(&mut Context::from_waker(Waker::noop()));
-        };
-        for id in 1000..1020 {
-            let outcome = Rc::new(Cell::new(None));
-            let (caller, replied) = (Rc::clone(&driver), Rc::clone(&outcome));
-            tokio::task::spawn_local(async move { replied.set(Some(caller.call(&call(id)).await.outcome)) });
-            turn();
-            // Nothing runs the event loop from here on.
-            for _ in 0..1_000_000 {
-                turn();
-                assert_eq!(outcome.get(), None, "somebody else told");
-                driver.look(Whom::All, &turn);
-                if outcome.get().is_some() {
-                    break;
-                }
-                std::thread::yield_now();
-            }
-            assert_eq!(outcome.get(), Some(Outcome::Ok));
-        }
-        // Nor has anything of that confused it: the event loop tells of the next answer.
-        assert_eq!(driver.call(&call(2000)).await.outcome, Outcome::Ok);
-        assert_eq!(driver.connections(), 1);
+        // Nor has any of that confused the event loop, which tells of the next answer.
+        let reply = lane.driver.call(&call(LAST)).await;
+        assert_eq!((reply.outcome, reply.connection.map(|connection| connection.0)), (Outcome::Ok, Some(0)));
+    });
+}
+
+#[test]
+fn a_connection_of_which_the_event_loop_has_not_told_that_it_is_closed_is_not_used() {
+    run(async {
+        let lane = Lane::drowsy().await;
+        let _spawns = lane.enter();
+        assert_eq!(lane.call(LAST_ON_ITS_CONNECTION), (Outcome::Ok, Some(0)));
+        // Connecting is the event loop's.
+        let reply = lane.driver.call(&call(LAST)).await;
+        assert_eq!((reply.outcome, reply.connection.map(|connection| connection.0)), (Outcome::Ok, Some(1)));
     });
 }

@@ -263,15 +263,15 @@ impl<C: Clock + 'static> Driver for McpDriver<C> {
 
     fn begin_nap(&self) -> bool {
         self.errands.connections.readers().begin_wait();
-        self.errands.connections.naps().begin()
+        !self.errands.connections.has_large() && self.errands.connections.naps().begin()
     }
 
     fn may_nap(&self) -> bool {
-        self.errands.connections.naps().are_harmless()
+        !self.errands.connections.has_large() && self.errands.connections.naps().are_harmless()
     }
 
-    fn look(&self, whom: Whom, turn: &dyn Fn()) {
-        self.errands.connections.readers().look(whom, turn);
+    fn look(&self, whom: Whom, turn: &dyn Fn() -> bool) -> bool {
+        self.errands.connections.readers().look(whom, turn)
     }
 
     fn tidy(&self) {

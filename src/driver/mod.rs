@@ -89,7 +89,7 @@ pub trait Driver {
         Vec::new()
     }
 
-    /// Whether the lane may sleep through the wait that begins, for a millisecond at most, and look at replies afterwards: asked once
+    /// Whether the lane may sleep through the wait that begins, for two milliseconds at most, and look at replies afterwards: asked once
     /// before each wait.
     fn begin_nap(&self) -> bool {
         false
@@ -100,10 +100,11 @@ pub trait Driver {
         false
     }
 
-    /// Has calls look whether they were answered, as far as it is known which were in all likelihood. `turn` runs the tasks that
-    /// were woken.
-    fn look(&self, _: Whom, turn: &dyn Fn()) {
+    /// Has calls look whether they were answered, before the event loop tells of it, and says whether all of these were: as far as
+    /// it is known who waits. `turn` runs the tasks that were woken, and says whether there is time for more.
+    fn look(&self, _: Whom, turn: &dyn Fn() -> bool) -> bool {
         turn();
+        false
     }
 
     /// Gives up connections that have been idle for too long; called about twice a second.

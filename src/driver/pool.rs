@@ -74,7 +74,7 @@ impl<C: Clock + 'static> Pool<C> {
                 // So have all others, and for longer: closing them is left to `tidy`, which does it bit by bit.
                 self.ready.push((connection, since));
                 break;
-            } else if connection.poll_is_ready(cx) {
+            } else if connection.poll_is_still_ready(cx) {
                 found = Some(connection);
                 break;
             }

@@ -1,5 +1,6 @@
 //! Who waits for the head of an answer, in the order in which they began to: a lane that slept has the first of them look at its
-//! stream. That answers sooner, and costs less, than to ask the system whose stream has something.
+//! stream. Where that is answered, as it is where servers take about as long for each call, nobody asks the system whose stream
+//! has something.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -11,7 +12,7 @@ use super::Whom;
 
 /// So many are known at most; who comes when there are as many is told by the system only.
 const MOST: usize = 64;
-/// So many are asked in one look at most.
+/// So many are asked in one look at most. Where more wait, the system tells sooner who was answered.
 const ONE_LOOK: usize = 16;
 
 /// Who waits on the connections of one driver.
@@ -61,9 +62,17 @@ impl fmt::Debug for Reader {
 }
 
 impl Reader {
-    /// Whether it is to look at its stream although nobody said that there is something: once each time that it was asked.
-    pub(super) fn is_asked(&self) -> bool {
-        self.state.get() == State::Asked && self.state.replace(State::Told) == State::Asked
+    /// Has it look at its stream when it is polled next.
+    pub(super) fn ask(&self) {
+        self.state.set(State::Asked);
+    }
+
+    /// Takes the order to look at its stream although nobody said that there is something, if there is one.
+    pub(super) fn take_order(&self) -> bool {
+        self.state.get() == State::Asked && {
+            self.state.set(State::Told);
+            true
+        }
     }
 
     /// Notes that it was asked, looked, and found something.
@@ -106,22 +115,29 @@ impl Readers {
         self.waits.update(|waits| waits + 1);
     }
 
-    /// Has those who have waited longest look, one after the other, until one finds nothing. `turn` runs whoever was woken.
-    pub(super) fn look(&self, whom: Whom, turn: &dyn Fn()) {
+    /// Has those who have waited longest look, one after the other, until one finds nothing, and says whether all of them found
+    /// something. `turn` runs whoever was woken, and says whether there is time for more.
+    pub(super) fn look(&self, whom: Whom, turn: &dyn Fn() -> bool) -> bool {
         // Who came between the last two beginnings was there at the last one only.
         let until = match whom {
             Whom::All => u64::MAX,
             Whom::Older => self.waits.get().saturating_sub(1),
         };
-        for _ in 0..ONE_LOOK {
-            let Some((reader, waker)) = self.first(until) else { return };
-            reader.state.set(State::Asked);
+        if self.places.borrow().partition_point(|place| place.since < until) > ONE_LOOK {
+            return false;
+        }
+        while let Some((reader, waker)) = self.first(until) {
+            reader.ask();
             waker.wake();
-            turn();
+            let has_time = turn();
             if reader.state.replace(State::Told) != State::Found {
-                return;
+                return false;
+            }
+            if !has_time {
+                return self.places.borrow().front().is_none_or(|place| place.since >= until);
             }
         }
+        true
     }
 
     /// Takes the place of whoever has waited longest, if that is since before the lane's wait `until`.
@@ -192,7 +208,7 @@ mod tests {
         /// Polls whoever was woken.
         fn turn(&self) {
             for (at, line) in self.lines.iter().enumerate() {
-                if !line.task.0.swap(false, Ordering::Relaxed) || !line.reader.is_asked() {
+                if !line.task.0.swap(false, Ordering::Relaxed) || !line.reader.take_order() {
                     continue;
                 }
                 let found = line.has_answer.take();
@@ -206,9 +222,17 @@ mod tests {
             }
         }
 
-        fn look(&self) -> Vec<(usize, bool)> {
-            self.readers.look(Whom::All, &|| self.turn());
-            self.looked.take()
+        /// Who looked and found something, and whether all did.
+        fn look(&self) -> (Vec<(usize, bool)>, bool) {
+            self.look_for(Whom::All)
+        }
+
+        fn look_for(&self, whom: Whom) -> (Vec<(usize, bool)>, bool) {
+            let all = self.readers.look(whom, &|| {
+                self.turn();
+                true
+            });
+            (self.looked.take(), all)
         }
     }
 
@@ -217,10 +241,12 @@ mod tests {
         let lane = Lane::of(4);
         lane.wait(&[2, 0, 1, 3]);
         lane.answer(&[2, 0, 3]);
-        assert_eq!(lane.look(), [(2, true), (0, true), (1, false)]);
+        assert_eq!(lane.look(), (vec![(2, true), (0, true), (1, false)], false));
         // Whoever found nothing waits behind the others.
-        assert_eq!(lane.look(), [(3, true), (1, false)]);
-        assert_eq!(lane.look(), [(1, false)]);
+        assert_eq!(lane.look(), (vec![(3, true), (1, false)], false));
+        lane.answer(&[1]);
+        assert_eq!(lane.look(), (vec![(1, true)], true));
+        assert_eq!(lane.look(), (vec![], true));
     }
 
     #[test]
@@ -228,18 +254,17 @@ mod tests {
         let lane = Lane::of(3);
         let older = || {
             lane.readers.begin_wait();
-            lane.readers.look(Whom::Older, &|| lane.turn());
-            lane.looked.take()
+            lane.look_for(Whom::Older)
         };
         lane.answer(&(0..3).collect::<Vec<_>>());
         lane.wait(&[0]);
-        assert_eq!(older(), []);
+        assert_eq!(older(), (vec![], true));
         lane.wait(&[1, 2]);
-        assert_eq!(older(), [(0, true)]);
+        assert_eq!(older(), (vec![(0, true)], true));
         lane.lines[2].has_answer.set(false);
-        assert_eq!(older(), [(1, true), (2, false)]);
+        assert_eq!(older(), (vec![(1, true), (2, false)], false));
         // Who looked came anew.
-        assert_eq!((older(), older()), (vec![], vec![(2, false)]));
+        assert_eq!((older(), older()), ((vec![], true), (vec![(2, false)], false)));
     }
 
     #[test]
@@ -251,33 +276,52 @@ mod tests {
         lane.lines[0].reader.leave();
         lane.wait(&[0]);
         lane.answer(&[0, 1]);
-        assert_eq!(lane.look(), [(1, true), (0, true)]);
+        assert_eq!(lane.look(), (vec![(1, true), (0, true)], true));
         assert!(lane.readers.places.borrow().is_empty());
-        assert_eq!(lane.look(), []);
     }
 
     #[test]
     fn places_and_looks_are_bounded_and_a_place_that_was_left_is_free() {
         let lane = Lane::of(MOST + 2);
-        lane.wait(&(0..MOST + 2).collect::<Vec<_>>());
+        let (all, most): (Vec<_>, Vec<_>) = ((0..MOST + 2).collect(), (0..ONE_LOOK).collect());
+        lane.wait(&all);
         assert_eq!(lane.readers.places.borrow().len(), MOST);
         lane.lines[0].reader.leave();
         lane.wait(&[MOST + 1]);
         assert_eq!(lane.readers.places.borrow().len(), MOST);
-        lane.answer(&(0..MOST + 2).collect::<Vec<_>>());
-        assert_eq!(lane.look(), (1..=ONE_LOOK).map(|line| (line, true)).collect::<Vec<_>>());
+        lane.answer(&all);
+        assert_eq!(lane.look(), (vec![], false), "the system knows better");
+        lane.readers.places.borrow_mut().truncate(ONE_LOOK);
+        assert_eq!(lane.look(), (most.iter().map(|line| (line + 1, true)).collect(), true));
+    }
+
+    #[test]
+    fn a_look_ends_when_time_is_up() {
+        let lane = Lane::of(3);
+        lane.wait(&[0, 1, 2]);
+        lane.answer(&[0, 1, 2]);
+        let once = || {
+            lane.readers.look(Whom::All, &|| {
+                lane.turn();
+                false
+            })
+        };
+        assert_eq!((once(), once(), once()), (false, false, true));
+        assert_eq!(lane.looked.take(), [(0, true), (1, true), (2, true)]);
     }
 
     #[test]
     fn a_reader_that_was_asked_looks_once_and_one_whose_task_is_gone_is_asked_no_more() {
         let lane = Lane::of(2);
         lane.wait(&[0, 1]);
-        lane.readers.look(Whom::All, &|| {
-            assert!(lane.lines[0].reader.is_asked() && !lane.lines[0].reader.is_asked());
-            assert!(!lane.lines[1].reader.is_asked());
+        let all = lane.readers.look(Whom::All, &|| {
+            assert!(lane.lines[0].reader.take_order() && !lane.lines[0].reader.take_order());
+            assert!(!lane.lines[1].reader.take_order());
+            true
         });
+        assert!(!all);
         // Nobody polls it: that it was asked is forgotten.
-        lane.readers.look(Whom::All, &|| {});
-        assert!(!lane.lines[1].reader.is_asked());
+        assert!(!lane.readers.look(Whom::All, &|| true));
+        assert!(!lane.lines[1].reader.take_order());
     }
 }

@@ -42,6 +42,11 @@ pub(super) struct Turn<'a> {
 pub(super) struct TooMuchAtOnce;
 
 impl Turns {
+    /// Whether an answer takes turns, which come at each look at the event loop.
+    pub(super) const fn are_taken(&self) -> bool {
+        self.held.get() > 0
+    }
+
     /// The place of an answer that begins.
     pub(super) const fn begin(&self) -> Turn<'_> {
         Turn { turns: self, left: PART, held: 0 }
@@ -102,8 +107,10 @@ mod tests {
                 assert_eq!(small.read(PART / 4 - PIECE).await, Ok(()));
             }
             let mut large = turns.begin();
+            assert!(!turns.are_taken());
             let mut waiting = Box::pin(large.read(PART));
             assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(waiting.as_mut().poll(cx).is_pending())).await);
+            assert!(turns.are_taken());
             drop(closed);
             assert_eq!(waiting.await, Ok(()));
         });

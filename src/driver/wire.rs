@@ -54,7 +54,7 @@ pub(super) struct Tap<C> {
     /// While the head of an answer is waited for: how many bytes may still come before it is complete.
     pub(super) head: Cell<Option<usize>>,
     /// Who waits for that.
-    reader: Rc<Reader>,
+    pub(super) reader: Rc<Reader>,
     /// Where many calls share the connection: what each of them has to know.
     pub(super) many: Option<Many>,
 }
@@ -176,7 +176,7 @@ impl<C: Clock, S: Received> Wire<C, S> {
     /// answer is known for that, where a lane may sleep.
     fn unsaid(&mut self, cx: &Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Tap { shared, reader, head, .. } = &*self.tap;
-        if reader.is_asked() {
+        if reader.take_order() {
             let read = self.stream.poll_now(buf);
             if read.is_ready() {
                 reader.has_found();

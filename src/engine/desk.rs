@@ -318,9 +318,9 @@ impl<D: Driver + 'static> Desk<D> {
         self.has_room_for_unseen() && self.driver.may_nap()
     }
 
-    /// Has calls look whether they were answered, and those be handled that were.
-    pub(super) fn look(&self, whom: Whom, turn: &dyn Fn()) {
-        self.driver.look(whom, turn);
+    /// As [`Driver::look`].
+    pub(super) fn look(&self, whom: Whom, turn: &dyn Fn() -> bool) -> bool {
+        self.driver.look(whom, turn)
     }
 
     /// Whether nobody waits for the room of replies that were not looked at, nor will soon.

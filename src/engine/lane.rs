@@ -1,5 +1,6 @@
 //! One lane: a thread's loop that sends what is due and never waits for an answer.
 
+use std::cell::Cell;
 use std::io;
 use std::ops::ControlFlow;
 use std::pin::pin;
@@ -96,7 +97,7 @@ impl<D: Driver + 'static> Lane<'_, D> {
             let all_taken = self.dispatch(std::mem::take(&mut ready));
             self.desk.fill_room();
             // Calls begin here, and those end whose answers the event loop has told of.
-            tasks.turn();
+            let more = tasks.turn();
             let now = self.clock.now();
             let is_over = self.schedule.peek().is_none() && !self.may_go_on(now);
             if is_over && self.desk.is_idle() {
@@ -116,12 +117,12 @@ impl<D: Driver + 'static> Lane<'_, D> {
                 continue;
             }
             let wake = self.wake(&pulse, now);
-            let naps = wake.since(now) <= NAP && self.desk.begin_nap();
+            let naps = !more && wake.since(now) <= NAP && self.desk.begin_nap();
             let is_ahead = !pulse.economical && self.next() == Some(wake);
             timer.be_punctual(!pulse.economical);
             timer.be_ready(if is_ahead { READY } else { Duration::ZERO });
             let desk = Rc::clone(&self.desk);
-            let watch = Watch { desk: &desk, tasks };
+            let watch = Watch { clock: self.clock, desk: &desk, tasks, more: Cell::new(more) };
             let waited = async { if naps { timer.nap(wake, &watch).await } else { timer.until(wake).await } };
             tokio::select! {
                 biased;
@@ -268,21 +269,27 @@ impl<D: Driver + 'static> Lane<'_, D> {
 
 /// What a lane that sleeps has to know, and to have done before and after.
 struct Watch<'a, D: Driver + 'static> {
+    clock: MonotonicClock,
     desk: &'a Desk<D>,
     tasks: &'a Tasks,
+    /// Whether the last turn was not enough.
+    more: Cell<bool>,
 }
 
 impl<D: Driver + 'static> Lookout for Watch<'_, D> {
     fn may_nap(&self) -> bool {
-        self.desk.may_nap()
+        !self.more.get() && self.desk.may_nap()
     }
 
-    fn look(&self, whom: Whom) {
-        self.desk.look(whom, &|| self.tasks.turn());
+    fn look(&self, whom: Whom, until: Moment) -> bool {
+        self.desk.look(whom, &|| {
+            self.turn();
+            self.clock.now() < until
+        })
     }
 
     fn turn(&self) {
-        self.tasks.turn();
+        self.more.set(self.tasks.turn());
     }
 }
 

@@ -12,7 +12,7 @@ use crate::driver::Whom;
 pub(super) const EXACT_UP_TO: f64 = 5000.0;
 /// A punctual lane that slept is awake at least so long before an arrival is due, and makes its call ready meanwhile: long enough for a
 /// core that has just woken up. Elsewhere than on Linux it is not.
-pub(super) const READY: Duration = Duration::from_micros(10);
+pub(super) const READY: Duration = Duration::from_micros(7);
 /// An economical lane wakes for all arrivals at once that are due within so much of the first of them.
 pub(super) const QUANTUM: Duration = Duration::from_micros(360);
 
@@ -48,8 +48,9 @@ pub fn lateness(wake_ups: usize) -> io::Result<Vec<Duration>> {
 pub(super) trait Lookout {
     /// Whether the lane may sleep, as far as is known now.
     fn may_nap(&self) -> bool;
-    /// Has what has come be handled, of what is likely to have.
-    fn look(&self, whom: Whom);
+    /// Has calls look whether they were answered, for as long as there is time before `until`; says whether all of these were, as
+    /// far as it is known who waits.
+    fn look(&self, whom: Whom, until: Moment) -> bool;
     /// Has what the event loop told of be handled.
     fn turn(&self);
 }
@@ -64,7 +65,7 @@ pub(super) fn hold(clock: MonotonicClock, moment: Moment) {
 /// Looking at what has come takes no longer, as a rule.
 #[cfg(target_os = "linux")]
 const ROOM: Duration = Duration::from_micros(10);
-/// So often a lane that sleeps looks at its event loop at least: for timeouts, signals, and what nobody expected.
+/// So long a lane goes on to sleep without a look at its event loop, where timeouts and what nobody waits for are told of.
 #[cfg(target_os = "linux")]
 const GLANCE: Duration = Duration::from_millis(2);
 
@@ -161,16 +162,12 @@ mod linux {
 
         /// Has what has come be handled; then, if nothing of that needs the lane awake, sleeps until `moment`, which must be near:
         /// nothing else on this thread is done meanwhile. Takes one wake-up where [`Self::until`] takes one for the replies as
-        /// well. What comes meanwhile is handled after the sleep, before the next, or when the event loop tells of it.
+        /// well. The event loop is looked at where a call is still unanswered that was so before the sleep before, and now and then.
         pub(in crate::engine) async fn nap(&mut self, moment: Moment, lookout: &impl Lookout) -> io::Result<()> {
             let has_looked = std::mem::take(&mut self.has_looked);
-            let now = self.clock.now();
-            if now >= self.glance {
-                self.glance = now.after(GLANCE);
-                tokio::task::yield_now().await;
-                lookout.turn();
-            } else if !has_looked {
-                lookout.look(Whom::Older);
+            let is_due = self.clock.now() >= self.glance;
+            if is_due || !(has_looked || lookout.look(Whom::Older, moment.before(ROOM))) {
+                self.glance(lookout).await;
             }
             if !lookout.may_nap() {
                 return self.until(moment).await;
@@ -198,15 +195,24 @@ mod linux {
 
         /// Handles what has come as long as there is time for it before `moment`.
         async fn look_until(&mut self, moment: Moment, lookout: &impl Lookout) {
-            while moment.since(self.clock.now()) > ROOM {
-                if self.has_looked {
-                    tokio::task::yield_now().await;
-                    lookout.turn();
-                } else {
-                    lookout.look(Whom::All);
+            let until = moment.before(ROOM);
+            let mut has_asked = false;
+            while self.clock.now() < until {
+                if std::mem::replace(&mut has_asked, true) {
+                    self.glance(lookout).await;
                     self.has_looked = true;
+                } else {
+                    self.has_looked = lookout.look(Whom::All, until);
                 }
             }
+        }
+
+        /// Looks at the event loop, and has whatever it tells of be handled.
+        async fn glance(&mut self, lookout: &impl Lookout) {
+            tokio::task::yield_now().await;
+            lookout.turn();
+            // Only now: whoever gives this wait up before has not looked.
+            self.glance = self.clock.now().after(GLANCE);
         }
 
         /// There is no time to sleep before `moment`. Where that is because the lead is so long, it becomes shorter.
@@ -298,7 +304,9 @@ mod tests {
             self.0
         }
 
-        fn look(&self, _: Whom) {}
+        fn look(&self, _: Whom, _: Moment) -> bool {
+            true
+        }
 
         fn turn(&self) {}
     }
@@ -373,6 +381,7 @@ mod tests {
         tasks: Tasks,
         may_nap: Rc<Cell<bool>>,
         looks: Cell<u64>,
+        all_answered: Cell<bool>,
     }
 
     impl Lookout for Busy {
@@ -380,9 +389,10 @@ mod tests {
             self.may_nap.get()
         }
 
-        fn look(&self, _: Whom) {
+        fn look(&self, _: Whom, _: Moment) -> bool {
             self.looks.update(|looks| looks + 1);
             self.tasks.turn();
+            self.all_answered.get()
         }
 
         fn turn(&self) {
@@ -393,7 +403,12 @@ mod tests {
     #[test]
     fn what_begins_as_the_lane_turns_in_keeps_it_awake() {
         let (may_nap, news) = (Rc::new(Cell::new(true)), Rc::new(Notify::new()));
-        let busy = Busy { tasks: Tasks::new(), may_nap: Rc::clone(&may_nap), looks: Cell::new(0) };
+        let busy = Busy {
+            tasks: Tasks::new(),
+            may_nap: Rc::clone(&may_nap),
+            looks: Cell::new(0),
+            all_answered: Cell::new(true),
+        };
         let heard = Rc::clone(&news);
         in_a_runtime(async move {
             let _entered = busy.tasks.enter();
@@ -419,7 +434,12 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_lane_that_sleeps_looks_once_for_each_sleep_and_at_its_event_loop_every_two_milliseconds() {
-        let busy = Busy { tasks: Tasks::new(), may_nap: Rc::new(Cell::new(true)), looks: Cell::new(0) };
+        let busy = Busy {
+            tasks: Tasks::new(),
+            may_nap: Rc::new(Cell::new(true)),
+            looks: Cell::new(0),
+            all_answered: Cell::new(true),
+        };
         in_a_runtime(async {
             let _entered = busy.tasks.enter();
             let clock = MonotonicClock::starting_in(Duration::ZERO);
@@ -442,6 +462,13 @@ mod tests {
                 assert!(glances.get() <= most, "{} of {most}", glances.get());
             }
             assert!(glances.get() >= 5);
+            // Somebody is not answered who should be.
+            busy.all_answered.set(false);
+            let before = glances.get();
+            for _ in 0..10 {
+                timer.nap(clock.now().after(Duration::from_micros(200)), &busy).await.unwrap();
+            }
+            assert_eq!(glances.get(), before + 10);
         });
     }
 

@@ -4,27 +4,48 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::task::{LocalEnterGuard, LocalSet};
 
 /// The tasks of one lane. Dropping it drops them.
-pub(super) struct Tasks(RefCell<LocalSet>);
+pub(super) struct Tasks {
+    set: RefCell<LocalSet>,
+    /// Whether there are more that could run.
+    more: Arc<More>,
+    noted: Waker,
+}
+
+/// Is woken where a turn was not enough for all tasks. One thread writes and reads it.
+#[derive(Default)]
+struct More(AtomicBool);
+
+impl Wake for More {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 impl Tasks {
     pub(super) fn new() -> Self {
-        Self(RefCell::new(LocalSet::new()))
+        let more = Arc::<More>::default();
+        Self { set: RefCell::new(LocalSet::new()), noted: Waker::from(Arc::clone(&more)), more }
     }
 
     /// While the guard lives, what this thread spawns is among them.
     pub(super) fn enter(&self) -> LocalEnterGuard {
-        self.0.borrow().enter()
+        self.set.borrow().enter()
     }
 
-    /// Runs those that were woken, some sixty at most, once. Who is woken afterwards wakes nobody: it is run in the next turn, or
-    /// when [`Self::run`] is polled next.
-    pub(super) fn turn(&self) {
-        self.poll(&mut Context::from_waker(Waker::noop()));
+    /// Runs those that were woken, some sixty at most, and says whether there are more. Who is woken afterwards wakes nobody: it is
+    /// run in the next turn, or when [`Self::run`] is polled next.
+    pub(super) fn turn(&self) -> bool {
+        // Whatever was woken since the turn before is about to run.
+        self.more.0.store(false, Ordering::Relaxed);
+        self.poll(&mut Context::from_waker(&self.noted));
+        self.more.0.load(Ordering::Relaxed)
     }
 
     /// Runs them whenever one is woken, for as long as this is polled; it has no end. Where a turn may be taken by another future
@@ -39,7 +60,7 @@ impl Tasks {
 
     fn poll(&self, cx: &mut Context<'_>) {
         // Whether there are any left is the desk's to know.
-        let _ = Pin::new(&mut *self.0.borrow_mut()).poll(cx);
+        let _ = Pin::new(&mut *self.set.borrow_mut()).poll(cx);
     }
 }
 
@@ -52,6 +73,9 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::*;
+
+    /// What takes longer has been forgotten.
+    const LONG: Duration = Duration::from_secs(30);
 
     fn in_a_runtime<F: Future>(future: F) -> F::Output {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
@@ -76,12 +100,11 @@ mod tests {
                 }
             });
             assert_eq!(steps.get(), 0);
-            tasks.turn();
-            tasks.turn();
+            assert!(!tasks.turn() && !tasks.turn());
             assert_eq!(steps.get(), 1);
             news.notify_one();
             assert_eq!(steps.get(), 1);
-            tasks.turn();
+            assert!(!tasks.turn());
             assert_eq!(steps.get(), 2);
         });
     }
@@ -98,7 +121,8 @@ mod tests {
                     done.update(|done| done + 1);
                 });
             }
-            tasks.turn();
+            let turns = std::iter::repeat_with(|| tasks.turn()).take_while(|more| *more).count();
+            assert_eq!(turns, 3, "of 61 each, before the last");
             let all = async {
                 while done.get() < 200 {
                     tokio::task::yield_now().await;
@@ -106,14 +130,20 @@ mod tests {
                 }
             };
             // By turns only, where it comes last; and by itself, where nothing else goes on.
-            tokio::select! { biased; () = all => {}, () = tasks.run() => {} }
+            let all = async {
+                tokio::select! { biased; () = all => {}, () = tasks.run() => {} }
+            };
+            tokio::time::timeout(LONG, all).await.unwrap();
             let news = Rc::new(Notify::new());
             let heard = Rc::clone(&news);
             tokio::task::spawn_local(async move {
                 soon().await;
                 heard.notify_one();
             });
-            tokio::select! { biased; () = news.notified() => {}, () = tasks.run() => {} }
+            let told = async {
+                tokio::select! { biased; () = news.notified() => {}, () = tasks.run() => {} }
+            };
+            tokio::time::timeout(LONG, told).await.unwrap();
             assert_eq!(done.get(), 200);
         });
     }
