@@ -96,7 +96,7 @@ impl<D: Driver + 'static> Lane<'_, D> {
         loop {
             let all_taken = self.dispatch(std::mem::take(&mut ready));
             self.desk.fill_room();
-            // Calls begin here, and those end whose answers the event loop has told of.
+            // Calls begin here, and those end whose answers the event loop has told of: some sixty in all.
             let more = tasks.turn();
             let now = self.clock.now();
             let is_over = self.schedule.peek().is_none() && !self.may_go_on(now);
