@@ -199,10 +199,10 @@ impl<C: Clock + 'static> Connection<C> {
         }
     }
 
-    /// The same after a while. Where the lane sleeps, the event loop does not tell at once who hung up: then the system is asked.
+    /// The same after a while. Where the lane has slept, the event loop may not have told yet who hung up: the system is asked.
     pub(super) fn poll_is_still_ready(&mut self, cx: &mut Context<'_>) -> bool {
         if let Line::Own(own) = &self.line
-            && own.tap.shared.naps.are_harmless()
+            && own.tap.shared.naps.have_slept()
         {
             own.tap.reader.ask();
         }

@@ -110,9 +110,9 @@ impl<C: Clock + 'static> Connections<C> {
         &self.shared.naps
     }
 
-    /// Whether an answer is being read that is so large that it takes turns.
+    /// Whether a large answer waits for its turn.
     pub(super) fn has_large(&self) -> bool {
-        self.shared.turns.are_taken()
+        self.shared.turns.are_awaited()
     }
 
     /// Who waits for an answer.

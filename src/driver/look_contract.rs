@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use tokio::task::{LocalEnterGuard, LocalSet};
 
@@ -14,9 +15,12 @@ use super::contract::{JSON, Ticking, call, driver_to, limits, session};
 use super::scripted::{http, id_of, run};
 use super::{Driver, McpDriver, Whom};
 use crate::outcome::Outcome;
+use crate::workload::Reply;
 
 /// After the answer to this call the server hangs up, and does not say so before.
 const LAST_ON_ITS_CONNECTION: u64 = 1010;
+/// What takes longer is not coming.
+const LONG: Duration = Duration::from_secs(10);
 /// After the answer to this call the server is gone.
 const LAST: u64 = 1020;
 
@@ -63,7 +67,7 @@ impl Lane {
         let driver = Rc::new(driver_to(&target.parse().expect("a target"), &session(), limits()).0);
         for id in 0..1000 {
             assert_eq!(driver.call(&call(id)).await.outcome, Outcome::Ok);
-            let _ = answered.recv();
+            let _ = answered.recv_timeout(LONG);
             if driver.may_nap() {
                 return Self { driver, tasks: RefCell::default(), answered };
             }
@@ -80,14 +84,20 @@ impl Lane {
         true
     }
 
-    /// A call and its end, without the event loop.
-    fn call(&self, id: u64) -> (Outcome, Option<u64>) {
+    /// Begins a call that the server has answered then. The event loop has no part in that.
+    fn begin(&self, id: u64) -> Rc<Cell<Option<Reply>>> {
         let reply = Rc::new(Cell::new(None));
         let (driver, replied) = (Rc::clone(&self.driver), Rc::clone(&reply));
         tokio::task::spawn_local(async move { replied.set(Some(driver.call(&call(id)).await)) });
         self.turn();
-        let _ = self.answered.recv();
+        assert_eq!(self.answered.recv_timeout(LONG), Ok(()));
         assert!(self.turn() && reply.take().is_none(), "nobody was told");
+        reply
+    }
+
+    /// A call and its end.
+    fn call(&self, id: u64) -> (Outcome, Option<u64>) {
+        let reply = self.begin(id);
         // What the server has sent is here at once, or nearly so.
         for _ in 0..1_000_000 {
             self.driver.look(Whom::All, &|| self.turn());
@@ -114,11 +124,31 @@ fn an_answer_is_read_by_a_look_before_the_event_loop_tells_of_it() {
 }
 
 #[test]
+fn the_older_calls_are_those_that_had_begun_before_the_wait_before() {
+    run(async {
+        let lane = Lane::drowsy().await;
+        let _spawns = lane.enter();
+        let reply = lane.begin(1000);
+        let older = || lane.driver.look(Whom::Older, &|| lane.turn());
+        lane.driver.begin_nap();
+        assert!(older() && reply.take().is_none());
+        lane.driver.begin_nap();
+        let read = (0..1_000_000).any(|_| {
+            older();
+            lane.driver.begin_nap();
+            reply.take().is_some()
+        });
+        assert!(read);
+    });
+}
+
+#[test]
 fn a_connection_of_which_the_event_loop_has_not_told_that_it_is_closed_is_not_used() {
     run(async {
         let lane = Lane::drowsy().await;
         let _spawns = lane.enter();
         assert_eq!(lane.call(LAST_ON_ITS_CONNECTION), (Outcome::Ok, Some(0)));
+        while !lane.driver.begin_nap() {}
         // Connecting is the event loop's.
         let reply = lane.driver.call(&call(LAST)).await;
         assert_eq!((reply.outcome, reply.connection.map(|connection| connection.0)), (Outcome::Ok, Some(1)));

@@ -25,12 +25,15 @@ pub(super) struct Naps {
     is_asked: Cell<bool>,
     /// Waits since the last that was awake.
     waits: Cell<u32>,
+    /// Whether the last wait may have been slept through.
+    has_slept: Cell<bool>,
 }
 
 impl Default for Naps {
     fn default() -> Self {
         let (awake, whole, waits) = (Cell::new(0), Cell::new(0), Cell::new(0));
-        Self { awake, whole, enough: Cell::new(ENOUGH), is_asked: Cell::new(false), waits }
+        let has_slept = Cell::new(false);
+        Self { awake, whole, enough: Cell::new(ENOUGH), is_asked: Cell::new(false), waits, has_slept }
     }
 }
 
@@ -70,12 +73,18 @@ impl Naps {
 
     /// Whether the next wait may be slept through: as a rule, where that is harmless. Asked once for each wait.
     pub(super) fn begin(&self) -> bool {
-        if !self.are_harmless() {
-            return false;
+        let is_harmless = self.are_harmless();
+        if is_harmless {
+            self.waits.set((self.waits.get() + 1) % AWAKE);
         }
-        let waits = (self.waits.get() + 1) % AWAKE;
-        self.waits.set(waits);
-        waits != 0
+        let sleeps = is_harmless && self.waits.get() != 0;
+        self.has_slept.set(sleeps);
+        sleeps
+    }
+
+    /// Whether the event loop may not have been looked at since before the last wait: then it has not told of all that has come.
+    pub(super) fn have_slept(&self) -> bool {
+        self.has_slept.get()
     }
 }
 
@@ -126,6 +135,16 @@ mod tests {
         let naps = after(&vec![(1, true); ENOUGH as usize]);
         let awake = (0..10 * AWAKE).filter(|_| !naps.begin()).count();
         assert_eq!(awake, 10);
+    }
+
+    #[test]
+    fn a_wait_was_slept_through_whatever_becomes_known_after_it() {
+        let naps = after(&vec![(1, true); ENOUGH as usize]);
+        assert!(!naps.have_slept());
+        assert!(naps.begin() && naps.have_slept());
+        naps.wake();
+        assert!(naps.have_slept(), "what is known now was not known then");
+        assert!(!naps.begin() && !naps.have_slept());
     }
 
     #[test]

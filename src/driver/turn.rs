@@ -20,11 +20,13 @@ const MOST: usize = 512 << 20;
 pub(super) struct Turns {
     gate: Semaphore,
     held: Cell<usize>,
+    /// How many wait for their turn.
+    waiting: Cell<usize>,
 }
 
 impl Default for Turns {
     fn default() -> Self {
-        Self { gate: Semaphore::new(1), held: Cell::new(0) }
+        Self { gate: Semaphore::new(1), held: Cell::new(0), waiting: Cell::new(0) }
     }
 }
 
@@ -42,9 +44,9 @@ pub(super) struct Turn<'a> {
 pub(super) struct TooMuchAtOnce;
 
 impl Turns {
-    /// Whether an answer takes turns, which come at each look at the event loop.
-    pub(super) const fn are_taken(&self) -> bool {
-        self.held.get() > 0
+    /// Whether an answer waits for its turn, which comes at a look at the event loop.
+    pub(super) const fn are_awaited(&self) -> bool {
+        self.waiting.get() > 0
     }
 
     /// The place of an answer that begins.
@@ -76,11 +78,28 @@ impl Turn<'_> {
             return Err(TooMuchAtOnce);
         }
         self.left = PART;
+        let _waiting = Waiting::of(self.turns);
         // Nobody closes the gate, and nobody waits for a server while holding it.
         let _turn = self.turns.gate.acquire().await;
         // Ready again only after the runtime has looked at timers and sockets.
         tokio::task::yield_now().await;
         Ok(())
+    }
+}
+
+/// Somebody who waits for a turn.
+struct Waiting<'a>(&'a Turns);
+
+impl<'a> Waiting<'a> {
+    fn of(turns: &'a Turns) -> Self {
+        turns.waiting.update(|waiting| waiting + 1);
+        Self(turns)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.update(|waiting| waiting - 1);
     }
 }
 
@@ -107,12 +126,13 @@ mod tests {
                 assert_eq!(small.read(PART / 4 - PIECE).await, Ok(()));
             }
             let mut large = turns.begin();
-            assert!(!turns.are_taken());
+            assert!(!turns.are_awaited());
             let mut waiting = Box::pin(large.read(PART));
             assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(waiting.as_mut().poll(cx).is_pending())).await);
-            assert!(turns.are_taken());
+            assert!(turns.are_awaited());
             drop(closed);
             assert_eq!(waiting.await, Ok(()));
+            assert!(!turns.are_awaited());
         });
     }
 

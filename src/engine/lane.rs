@@ -94,9 +94,11 @@ impl<D: Driver + 'static> Lane<'_, D> {
         tokio::select! { biased; begun = timer.until(Moment::from_nanos(1)) => begun?, () = tasks.run() => {} }
         let mut ready = Moment::ZERO;
         loop {
+            // Those end whose answers the event loop has told of; and who begins now need wake nobody.
+            tasks.turn();
             let all_taken = self.dispatch(std::mem::take(&mut ready));
             self.desk.fill_room();
-            // Calls begin here, and those end whose answers the event loop has told of: some sixty in all.
+            // Calls begin.
             let more = tasks.turn();
             let now = self.clock.now();
             let is_over = self.schedule.peek().is_none() && !self.may_go_on(now);

@@ -65,7 +65,8 @@ pub(super) fn hold(clock: MonotonicClock, moment: Moment) {
 /// Looking at what has come takes no longer, as a rule.
 #[cfg(target_os = "linux")]
 const ROOM: Duration = Duration::from_micros(10);
-/// So long a lane goes on to sleep without a look at its event loop, where timeouts and what nobody waits for are told of.
+/// So long a lane goes on to sleep without a look at its event loop, where timeouts and what nobody waits for are told of: as late as
+/// this and a nap, these may be.
 #[cfg(target_os = "linux")]
 const GLANCE: Duration = Duration::from_millis(2);
 
@@ -134,9 +135,11 @@ mod linux {
             self.ready = ready;
         }
 
-        /// Waits until `moment`, at once if that has passed. May be dropped and called again.
+        /// Waits until `moment`; where that has passed, the event loop is looked at all the same, so that who is always late hears
+        /// of answers too. May be dropped and called again.
         pub(in crate::engine) async fn until(&mut self, moment: Moment) -> io::Result<()> {
             if self.clock.now() >= moment {
+                tokio::task::yield_now().await;
                 return Ok(());
             }
             let wake = self.wake_for(moment);

@@ -18,7 +18,7 @@ pub(super) struct Tasks {
     noted: Waker,
 }
 
-/// Is woken where a turn was not enough for all tasks. One thread writes and reads it.
+/// Is woken where a turn was not enough for all tasks. Whoever else wakes it, from whichever thread, has it say so once too often.
 #[derive(Default)]
 struct More(AtomicBool);
 
