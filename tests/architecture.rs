@@ -30,7 +30,11 @@ const MODULES: [(u8, &str, &[&str]); 18] = [
     (2, "plan", &["time", "secret", "arrival", "workload", "mcp", "verdict"]),
     (3, "driver", &["time", "outcome", "secret", "workload", "mcp", "measure"]),
     (3, "server", &["time"]),
-    (4, "engine", &["time", "outcome", "trace", "arrival", "workload", "measure", "plan", "driver::Driver"]),
+    (
+        4,
+        "engine",
+        &["time", "outcome", "trace", "arrival", "workload", "measure", "plan", "driver::Driver", "driver::Whom"],
+    ),
     (4, "report", &["time", "stamp", "outcome", "trace", "arrival", "measure", "verdict", "plan"]),
     (4, "export", &["time", "outcome", "measure", "verdict"]),
 ];

@@ -14,6 +14,8 @@ mod lane;
 mod lead;
 mod notes;
 mod pace;
+#[cfg(any(test, not(target_os = "linux")))]
+mod portable;
 mod schedule;
 mod steering;
 mod tasks;

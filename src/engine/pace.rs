@@ -74,7 +74,7 @@ const GLANCE: Duration = Duration::from_millis(2);
 pub(super) use linux::Timer;
 
 #[cfg(not(target_os = "linux"))]
-pub(super) use portable::Timer;
+pub(super) use super::portable::Timer;
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -237,58 +237,6 @@ mod linux {
     }
 }
 
-/// Where there is no timerfd: the runtime's timer, a millisecond coarse, up to shortly before; then giving way to other
-/// tasks until it is time. Costs more CPU, is as exact.
-#[cfg(any(test, not(target_os = "linux")))]
-mod portable {
-    use std::io;
-    use std::time::Duration;
-
-    use super::{Moment, MonotonicClock};
-    use crate::time::Clock;
-
-    const COARSE: Duration = Duration::from_millis(2);
-
-    pub(in crate::engine) struct Timer {
-        clock: MonotonicClock,
-    }
-
-    impl Timer {
-        #[expect(clippy::unnecessary_wraps, reason = "the Linux timer can fail here")]
-        pub(in crate::engine) fn new(clock: MonotonicClock) -> io::Result<Self> {
-            Ok(Self { clock })
-        }
-
-        /// It always is.
-        #[cfg(not(target_os = "linux"))]
-        #[expect(clippy::unused_self, reason = "the Linux timer is told")]
-        pub(in crate::engine) const fn be_punctual(&mut self, _: bool) {}
-
-        /// It waits awake for the last of it anyhow.
-        #[cfg(not(target_os = "linux"))]
-        #[expect(clippy::unused_self, reason = "the Linux timer is told")]
-        pub(in crate::engine) const fn be_ready(&mut self, _: Duration) {}
-
-        /// There is no shorter way to sleep here.
-        #[cfg(not(target_os = "linux"))]
-        pub(in crate::engine) async fn nap(&mut self, moment: Moment, _: &impl Lookout) -> io::Result<()> {
-            self.until(moment).await
-        }
-
-        pub(in crate::engine) async fn until(&mut self, moment: Moment) -> io::Result<()> {
-            let ahead = moment.since(self.clock.now()).saturating_sub(COARSE);
-            if !ahead.is_zero() {
-                let rest: std::future::Pending<()> = std::future::pending();
-                let _elapsed = tokio::time::timeout(ahead, rest).await;
-            }
-            while self.clock.now() < moment {
-                tokio::task::yield_now().await;
-            }
-            Ok(())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
@@ -296,6 +244,7 @@ mod tests {
 
     use tokio::sync::Notify;
 
+    use super::super::portable;
     use super::super::tasks::Tasks;
     use super::*;
 
