@@ -19,10 +19,10 @@ use crate::workload::Reply;
 
 /// After the answer to this call the server hangs up, and does not say so before.
 const LAST_ON_ITS_CONNECTION: u64 = 1010;
-/// What takes longer is not coming.
-const LONG: Duration = Duration::from_secs(10);
 /// After the answer to this call the server is gone.
 const LAST: u64 = 1020;
+/// What takes longer is not coming.
+const LONG: Duration = Duration::from_secs(10);
 
 /// A server in a thread of its own, which so answers also while nobody runs the caller's event loop; one connection after the other. Tells
 /// of each answer once it is sent, and of each connection once it is closed.
@@ -67,7 +67,7 @@ impl Lane {
         let driver = Rc::new(driver_to(&target.parse().expect("a target"), &session(), limits()).0);
         for id in 0..1000 {
             assert_eq!(driver.call(&call(id)).await.outcome, Outcome::Ok);
-            let _ = answered.recv_timeout(LONG);
+            assert_eq!(answered.recv_timeout(LONG), Ok(()));
             if driver.may_nap() {
                 return Self { driver, tasks: RefCell::default(), answered };
             }
@@ -130,12 +130,12 @@ fn the_older_calls_are_those_that_had_begun_before_the_wait_before() {
         let _spawns = lane.enter();
         let reply = lane.begin(1000);
         let older = || lane.driver.look(Whom::Older, &|| lane.turn());
-        lane.driver.begin_nap();
+        lane.driver.begin_wait(true);
         assert!(older() && reply.take().is_none());
-        lane.driver.begin_nap();
+        lane.driver.begin_wait(true);
         let read = (0..1_000_000).any(|_| {
             older();
-            lane.driver.begin_nap();
+            lane.driver.begin_wait(true);
             reply.take().is_some()
         });
         assert!(read);
@@ -148,7 +148,7 @@ fn a_connection_of_which_the_event_loop_has_not_told_that_it_is_closed_is_not_us
         let lane = Lane::drowsy().await;
         let _spawns = lane.enter();
         assert_eq!(lane.call(LAST_ON_ITS_CONNECTION), (Outcome::Ok, Some(0)));
-        while !lane.driver.begin_nap() {}
+        assert!((0..100).any(|_| lane.driver.begin_wait(true)));
         // Connecting is the event loop's.
         let reply = lane.driver.call(&call(LAST)).await;
         assert_eq!((reply.outcome, reply.connection.map(|connection| connection.0)), (Outcome::Ok, Some(1)));

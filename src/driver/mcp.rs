@@ -261,9 +261,9 @@ impl<C: Clock + 'static> Driver for McpDriver<C> {
         self.errands.take_made()
     }
 
-    fn begin_nap(&self) -> bool {
+    fn begin_wait(&self, may: bool) -> bool {
         self.errands.connections.readers().begin_wait();
-        !self.errands.connections.has_large() && self.errands.connections.naps().begin()
+        self.errands.connections.naps().begin(may && !self.errands.connections.has_large())
     }
 
     fn may_nap(&self) -> bool {

@@ -89,9 +89,9 @@ pub trait Driver {
         Vec::new()
     }
 
-    /// Whether the lane may sleep through the wait that begins, for two milliseconds at most, and look at replies afterwards: asked once
-    /// before each wait.
-    fn begin_nap(&self) -> bool {
+    /// Notes that the lane begins to wait, and says whether it may sleep through that, for two milliseconds at most, if nothing else
+    /// forbids it (`may`), and look at replies afterwards. Told before each wait.
+    fn begin_wait(&self, _may: bool) -> bool {
         false
     }
 

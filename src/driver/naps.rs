@@ -71,9 +71,10 @@ impl Naps {
         self.awake.get() == 0 && !self.is_asked.get() && self.whole.get() >= self.enough.get()
     }
 
-    /// Whether the next wait may be slept through: as a rule, where that is harmless. Asked once for each wait.
-    pub(super) fn begin(&self) -> bool {
-        let is_harmless = self.are_harmless();
+    /// Notes that the lane begins to wait, and says whether it may sleep through that if nothing else forbids it (`may`): as a rule,
+    /// where that is harmless. To be asked for each wait.
+    pub(super) fn begin(&self, may: bool) -> bool {
+        let is_harmless = may && self.are_harmless();
         if is_harmless {
             self.waits.set((self.waits.get() + 1) % AWAKE);
         }
@@ -82,7 +83,7 @@ impl Naps {
         sleeps
     }
 
-    /// Whether the event loop may not have been looked at since before the last wait: then it has not told of all that has come.
+    /// Whether the last wait may have been slept through: then the event loop has not told of all that has come.
     pub(super) fn have_slept(&self) -> bool {
         self.has_slept.get()
     }
@@ -133,7 +134,7 @@ mod tests {
     #[test]
     fn one_wait_of_many_is_awake() {
         let naps = after(&vec![(1, true); ENOUGH as usize]);
-        let awake = (0..10 * AWAKE).filter(|_| !naps.begin()).count();
+        let awake = (0..10 * AWAKE).filter(|_| !naps.begin(true)).count();
         assert_eq!(awake, 10);
     }
 
@@ -141,10 +142,12 @@ mod tests {
     fn a_wait_was_slept_through_whatever_becomes_known_after_it() {
         let naps = after(&vec![(1, true); ENOUGH as usize]);
         assert!(!naps.have_slept());
-        assert!(naps.begin() && naps.have_slept());
+        assert!(naps.begin(true) && naps.have_slept());
+        assert!(!naps.begin(false) && !naps.have_slept());
+        assert!(naps.begin(true) && naps.have_slept());
         naps.wake();
         assert!(naps.have_slept(), "what is known now was not known then");
-        assert!(!naps.begin() && !naps.have_slept());
+        assert!(!naps.begin(true) && !naps.have_slept());
     }
 
     #[test]
@@ -159,6 +162,6 @@ mod tests {
             assert!(naps.are_harmless());
         }
         naps.asked();
-        assert!(!naps.are_harmless() && !naps.begin());
+        assert!(!naps.are_harmless() && !naps.begin(true));
     }
 }

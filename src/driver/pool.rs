@@ -62,7 +62,14 @@ impl<C: Clock + 'static> Pool<C> {
             match self.draining[place].rest(now, self.idle, cx) {
                 Rest::Coming => {}
                 Rest::Hopeless => drop(self.draining.remove(place)),
-                Rest::Ready => return self.draining.remove(place).map(|drained| drained.connection),
+                Rest::Ready => {
+                    let drained = self.draining.remove(place).map(|drained| drained.connection);
+                    if let Some(mut connection) = drained
+                        && connection.poll_is_still_ready(cx)
+                    {
+                        return Some(connection);
+                    }
+                }
             }
         }
         let mut avoided = None;

@@ -20,7 +20,7 @@ const ONE_LOOK: usize = 16;
 pub(super) struct Readers {
     /// By the order in which they came.
     places: RefCell<VecDeque<Place>>,
-    /// How often the lane has begun a wait that it may have slept through.
+    /// How often the lane has begun to wait.
     waits: Cell<u64>,
 }
 

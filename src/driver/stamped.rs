@@ -31,13 +31,15 @@ pub(super) struct Stamped {
     last: Option<u64>,
     /// How much is read at once.
     room: usize,
+    /// Whether the last read asked the system, and there was nothing.
+    is_empty: bool,
 }
 
 impl Stamped {
     /// A stream that is read so; or the stream itself, where the system does not stamp.
     pub(super) fn new(stream: TcpStream) -> Result<Self, TcpStream> {
         match Stamps::on(&stream) {
-            Some(stamps) => Ok(Self { stream, stamps, last: None, room: LEAST }),
+            Some(stamps) => Ok(Self { stream, stamps, last: None, room: LEAST, is_empty: false }),
             None => Err(stream),
         }
     }
@@ -59,6 +61,9 @@ impl Received for Stamped {
     }
 
     fn poll_now(&mut self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.is_empty {
+            return Poll::Pending;
+        }
         let space = buf.initialize_unfilled_to(buf.remaining().min(self.room));
         match self.stamps.receive(&self.stream, space) {
             Ok((count, at)) => {
@@ -77,6 +82,7 @@ impl AsyncRead for Stamped {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let most = buf.remaining().min(this.room);
+        this.is_empty = false;
         loop {
             ready!(this.stream.poll_read_ready(cx))?;
             let space = buf.initialize_unfilled_to(most);
@@ -92,7 +98,7 @@ impl AsyncRead for Stamped {
                     }
                     return Poll::Ready(Ok(()));
                 }
-                Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => this.is_empty = true,
                 Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
                 Err(why) => return Poll::Ready(Err(why)),
             }

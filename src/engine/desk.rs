@@ -308,9 +308,9 @@ impl<D: Driver + 'static> Desk<D> {
         }
     }
 
-    /// Whether the lane may sleep through the wait that begins.
-    pub(super) fn begin_nap(&self) -> bool {
-        self.has_room_for_unseen() && self.driver.begin_nap()
+    /// Notes that a wait begins, and says whether the lane may sleep through it if nothing else forbids that.
+    pub(super) fn begin_wait(&self, may_nap: bool) -> bool {
+        self.driver.begin_wait(may_nap && self.has_room_for_unseen())
     }
 
     /// Whether it still may.

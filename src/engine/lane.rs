@@ -115,11 +115,12 @@ impl<D: Driver + 'static> Lane<'_, D> {
             }
             let heard = if self.cut.is_some() { Haste::Orderly } else { Haste::None };
             if !all_taken && *self.stop.borrow() <= heard {
+                self.desk.begin_wait(false);
                 tokio::task::yield_now().await;
                 continue;
             }
             let wake = self.wake(&pulse, now);
-            let naps = !more && wake.since(now) <= NAP && self.desk.begin_nap();
+            let naps = self.desk.begin_wait(!more && wake.since(now) <= NAP);
             let is_ahead = !pulse.economical && self.next() == Some(wake);
             timer.be_punctual(!pulse.economical);
             timer.be_ready(if is_ahead { READY } else { Duration::ZERO });

@@ -286,6 +286,31 @@ mod tests {
     }
 
     #[test]
+    fn who_is_always_late_hears_from_the_event_loop() {
+        in_a_runtime(async {
+            let clock = MonotonicClock::starting_in(Duration::ZERO);
+            let (mut timer, mut other) = (Timer::new(clock).unwrap(), portable::Timer::new(clock).unwrap());
+            let (tasks, told) = (Tasks::new(), Rc::new(Cell::new(0)));
+            let _entered = tasks.enter();
+            let heard = Rc::clone(&told);
+            tokio::task::spawn_local(async move {
+                loop {
+                    tokio::task::yield_now().await;
+                    heard.update(|told| told + 1);
+                }
+            });
+            tasks.turn();
+            for late in 1..=3 {
+                timer.until(Moment::ZERO).await.unwrap();
+                tasks.turn();
+                other.until(Moment::ZERO).await.unwrap();
+                tasks.turn();
+                assert_eq!(told.get(), 2 * late);
+            }
+        });
+    }
+
+    #[test]
     fn a_punctual_timer_is_not_early_however_it_sleeps() {
         in_a_runtime(async {
             let clock = MonotonicClock::starting_in(Duration::ZERO);

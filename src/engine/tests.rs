@@ -78,8 +78,8 @@ impl Driver for Scripted {
         Reply { outcome: Outcome::Ok, stamps, result, failure: None, connection: None }
     }
 
-    fn begin_nap(&self) -> bool {
-        self.may_nap()
+    fn begin_wait(&self, may: bool) -> bool {
+        may && self.may_nap()
     }
 
     fn may_nap(&self) -> bool {
