@@ -262,7 +262,9 @@ impl<C: Clock + 'static> Driver for McpDriver<C> {
     }
 
     fn begin_wait(&self, may: bool) -> bool {
-        self.errands.connections.readers().begin_wait();
+        if may {
+            self.errands.connections.readers().begin_wait();
+        }
         self.errands.connections.naps().begin(may && !self.errands.connections.has_large())
     }
 

@@ -90,7 +90,7 @@ pub trait Driver {
     }
 
     /// Notes that the lane begins to wait, and says whether it may sleep through that, for two milliseconds at most, if nothing else
-    /// forbids it (`may`), and look at replies afterwards. Told before each wait.
+    /// forbids it (`may`), and look at replies afterwards. Told before each wait between two arrivals.
     fn begin_wait(&self, _may: bool) -> bool {
         false
     }

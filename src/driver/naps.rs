@@ -11,6 +11,8 @@ const ENOUGH: u32 = 64;
 const MOST: u32 = 1 << 20;
 /// One of so many waits is awake all the same: pieces that come while a lane sleeps are one when it wakes.
 const AWAKE: u32 = 32;
+/// So many waits it counts that one was slept through, itself included: the next may end before the event loop was looked at.
+const REMEMBERED: u32 = 2;
 
 /// What is known of the replies to one driver, and who waits for more than a reply.
 #[derive(Debug)]
@@ -25,15 +27,15 @@ pub(super) struct Naps {
     is_asked: Cell<bool>,
     /// Waits since the last that was awake.
     waits: Cell<u32>,
-    /// Whether the last wait may have been slept through.
-    has_slept: Cell<bool>,
+    /// For how many waits it counts yet that one may have been slept through.
+    slept: Cell<u32>,
 }
 
 impl Default for Naps {
     fn default() -> Self {
         let (awake, whole, waits) = (Cell::new(0), Cell::new(0), Cell::new(0));
-        let has_slept = Cell::new(false);
-        Self { awake, whole, enough: Cell::new(ENOUGH), is_asked: Cell::new(false), waits, has_slept }
+        let slept = Cell::new(0);
+        Self { awake, whole, enough: Cell::new(ENOUGH), is_asked: Cell::new(false), waits, slept }
     }
 }
 
@@ -79,13 +81,13 @@ impl Naps {
             self.waits.set((self.waits.get() + 1) % AWAKE);
         }
         let sleeps = is_harmless && self.waits.get() != 0;
-        self.has_slept.set(sleeps);
+        self.slept.update(|slept| if sleeps { REMEMBERED } else { slept.saturating_sub(1) });
         sleeps
     }
 
-    /// Whether the last wait may have been slept through: then the event loop has not told of all that has come.
+    /// Whether one of the last waits may have been slept through: then the event loop may not have told yet of all that has come.
     pub(super) fn have_slept(&self) -> bool {
-        self.has_slept.get()
+        self.slept.get() > 0
     }
 }
 
@@ -143,10 +145,12 @@ mod tests {
         let naps = after(&vec![(1, true); ENOUGH as usize]);
         assert!(!naps.have_slept());
         assert!(naps.begin(true) && naps.have_slept());
+        assert!(!naps.begin(false) && naps.have_slept());
         assert!(!naps.begin(false) && !naps.have_slept());
         assert!(naps.begin(true) && naps.have_slept());
         naps.wake();
         assert!(naps.have_slept(), "what is known now was not known then");
+        assert!(!naps.begin(true) && naps.have_slept());
         assert!(!naps.begin(true) && !naps.have_slept());
     }
 

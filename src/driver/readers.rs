@@ -20,7 +20,7 @@ const ONE_LOOK: usize = 16;
 pub(super) struct Readers {
     /// By the order in which they came.
     places: RefCell<VecDeque<Place>>,
-    /// How often the lane has begun to wait.
+    /// How often the lane has begun a wait that it may sleep through.
     waits: Cell<u64>,
 }
 
@@ -110,7 +110,7 @@ impl Readers {
         }
     }
 
-    /// Notes that the lane begins to wait.
+    /// Notes that the lane begins to wait, and may sleep.
     pub(super) fn begin_wait(&self) {
         self.waits.update(|waits| waits + 1);
     }

@@ -61,7 +61,7 @@ impl Received for Stamped {
     }
 
     fn poll_now(&mut self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.is_empty {
+        if std::mem::take(&mut self.is_empty) {
             return Poll::Pending;
         }
         let space = buf.initialize_unfilled_to(buf.remaining().min(self.room));
