@@ -113,7 +113,7 @@ fn rate_and_phase_are_changed_for_all_lanes_at_once_and_everybody_sees_it() {
     let area = 40.0 * at(0) + 300.0 * (at(1) - at(0) + at(3) - at(2));
     let sent = summary.due.expect("a run that ended") as f64;
     assert!((sent - area).abs() <= 1.0, "{sent} for {area}");
-    let expected: f64 = loaded.measured().timeline.cells().iter().map(|cell| cell.expected).sum();
+    let expected: f64 = loaded.measured().timeline.cells().map(|cell| cell.expected).sum();
     assert!((expected - area).abs() < 0.01, "{expected} for {area}");
     assert!(loaded.ended.out.contains("the rate was set to 300/s by hand"), "{}", loaded.ended.out);
     assert!(loaded.ended.out.contains("ended early by hand"), "{}", loaded.ended.out);

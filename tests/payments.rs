@@ -235,7 +235,7 @@ fn a_load_of_steps_and_ramps_is_followed() {
     let loaded = load.with(&["--load", "50/s for 1s, ramp to 150/s over 1s, 150/s for 1s"]).run();
     loaded.exited(0).all_ok(300);
     let timeline = loaded.measured().timeline;
-    let seconds: Vec<_> = timeline.cells().iter().map(|cell| cell.scheduled).collect();
+    let seconds: Vec<_> = timeline.cells().map(|cell| cell.scheduled).collect();
     assert_eq!(seconds, [50, 100, 150]);
 }
 

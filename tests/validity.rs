@@ -72,7 +72,7 @@ fn a_process_that_vanishes_is_data_and_one_that_never_was_is_refused() {
     assert!(sleeper.kill().is_ok() && sleeper.wait().is_ok());
     let loaded = common::Loaded::of(running.end(), folder);
     loaded.exited(0).says("saw nothing: the process was gone");
-    assert!(loaded.run.summary.usage.cells().iter().map(|cell| cell.missed).sum::<u64>() >= 2);
+    assert!(loaded.run.summary.usage.cells().map(|cell| cell.missed).sum::<u64>() >= 2);
     let gone = finish_line(&format!("run {} --total 5 --metrics off --server-pid 4294967295", server.url));
     gone.assert_refused(2, &["process 4294967295 of --server-pid", "--server-metrics"]);
 }

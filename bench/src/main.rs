@@ -132,6 +132,7 @@ fn measure_part(bench: &mut Bench, part: Part) -> io::Result<()> {
         Part::Starved => measure::starved::measure(bench),
         Part::Wires => measure::wires::measure(bench),
         Part::Lanes => measure::lanes::measure(bench),
+        Part::Slow => measure::slow::measure(bench),
     }
     Ok(())
 }

@@ -82,6 +82,8 @@ pub(crate) enum Part {
     Wires,
     /// CPU per call on one lane and on two, over two cores
     Lanes,
+    /// CPU per call and exactness where the server takes its time to answer
+    Slow,
 }
 
 impl Part {
@@ -98,6 +100,7 @@ impl Part {
             Self::Starved => "starved",
             Self::Wires => "wires",
             Self::Lanes => "lanes",
+            Self::Slow => "slow",
         }
     }
 }

@@ -378,6 +378,38 @@ fn a_connection_that_the_server_closed_meanwhile_is_not_used() {
 }
 
 #[test]
+fn however_many_connections_the_server_closed_meanwhile_none_of_them_is_used() {
+    const MANY: usize = 300;
+    run(async {
+        let server = Scripted::start(|number, request| {
+            let ok = Step::Send(http("200 OK", JSON, &OK.replace("4711", &id_of(request).to_string())));
+            // All at once, and closed once all were answered.
+            if number < MANY { vec![Step::Until(MANY), ok, Step::Until(MANY + 1), Step::Close] } else { vec![ok] }
+        })
+        .await;
+        let driver = Rc::new(driver_to(&server.target, &session(), limits()).0);
+        let called = |id| {
+            let driver = Rc::clone(&driver);
+            tokio::task::spawn_local(async move { driver.call(&call(ID + id)).await.outcome })
+        };
+        let calls: Vec<_> = (0..MANY as u64).map(called).collect();
+        for call in calls {
+            assert_eq!(call.await.unwrap(), Outcome::Ok);
+        }
+        assert_eq!(driver.connections(), MANY);
+        server.seen().requests.push("the last".to_owned());
+        for _ in 0..MANY {
+            tokio::task::yield_now().await;
+        }
+        for id in 0..10 {
+            assert_eq!(called(id).await.unwrap(), Outcome::Ok);
+        }
+        // The first of these calls closed some and opened another; the others are not in the way.
+        assert_eq!(driver.connections(), MANY - 64 + 1);
+    });
+}
+
+#[test]
 fn a_connection_that_is_to_be_avoided_is_left_to_others_and_makes_room_only_at_the_bound() {
     run(async {
         let avoiding = |avoid| Call { avoid, ..call(ID) };

@@ -39,8 +39,8 @@ enum Rest {
     Hopeless,
 }
 
-/// How many idle connections are closed in one go.
-const CLOSED_AT_ONCE: usize = 128;
+/// How many idle connections are closed in one go. Fewer than the runtime lets one task hear of before it hears of nothing.
+const CLOSED_AT_ONCE: usize = 64;
 
 impl<C: Clock + 'static> Pool<C> {
     /// A pool that keeps at most `most` connections, each at most for `idle`.
@@ -48,7 +48,8 @@ impl<C: Clock + 'static> Pool<C> {
         Self { idle, most, ready: Vec::new(), draining: VecDeque::new() }
     }
 
-    /// A connection that was open and ready at this very moment, other than `avoid`.
+    /// A connection that was open and ready at this very moment, other than `avoid`; `None` also where the server has closed so many
+    /// that to find one would hold up what is due.
     pub(super) fn take(
         &mut self,
         now: Moment,
@@ -74,7 +75,10 @@ impl<C: Clock + 'static> Pool<C> {
         }
         let mut avoided = None;
         let mut found = None;
-        while let Some((mut connection, since)) = self.ready.pop() {
+        let mut closed = 0;
+        while closed < CLOSED_AT_ONCE
+            && let Some((mut connection, since)) = self.ready.pop()
+        {
             if avoid == Some(connection.id) {
                 avoided = Some((connection, since));
             } else if now.since(since) >= self.idle {
@@ -84,6 +88,8 @@ impl<C: Clock + 'static> Pool<C> {
             } else if connection.poll_is_still_ready(cx) {
                 found = Some(connection);
                 break;
+            } else {
+                closed += 1;
             }
         }
         self.ready.extend(avoided);

@@ -1,6 +1,7 @@
-//! Who waits for the head of an answer, in the order in which they began to: a lane that slept has the first of them look at its
-//! stream. Where all of them were answered who waited before the last sleep, nobody asks the system whose stream has something: so
-//! it is where answers take less time than the next call is away.
+//! Who waits for the head of an answer, in the order in which they began to: a lane that slept, or is about to, has the first of them
+//! look at its stream. Where all of them were answered who waited before the last sleep, nobody asks the system whose stream has something: so
+//! it is where answers take less time than the next call is away. Where they take more, asking is in vain: it is tried ever more
+//! rarely, until it is not in vain.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -15,11 +16,20 @@ const MOST: usize = 64;
 /// So many are asked in one look at most. Where more wait, the system tells sooner who was answered.
 const ONE_LOOK: usize = 16;
 
+/// After so many looks at most that asked nobody, one does.
+const MOST_SKIPPED: u32 = 127;
+
 /// Who waits on the connections of one driver.
 #[derive(Debug, Default)]
 pub(super) struct Readers {
     /// By the order in which they came.
     places: RefCell<VecDeque<Place>>,
+    /// How many more wait, who have no place.
+    others: Cell<usize>,
+    /// How many looks are left that ask nobody.
+    skipped: Cell<u32>,
+    /// How many there were after the last look that was in vain; none, where the last was not.
+    skips: Cell<u32>,
     /// How often the lane has begun a wait that it may sleep through.
     waits: Cell<u64>,
 }
@@ -39,6 +49,8 @@ struct Place {
 pub(super) struct Reader {
     /// Of the task that waits, where it has a place.
     waker: Cell<Option<Waker>>,
+    /// Whether it waits and has none.
+    is_other: Cell<bool>,
     /// Which of its waits this is.
     wait: Cell<u64>,
     state: Cell<State>,
@@ -79,12 +91,6 @@ impl Reader {
     pub(super) fn has_found(&self) {
         self.state.set(State::Found);
     }
-
-    /// It waits no more.
-    pub(super) fn leave(&self) {
-        self.wait.update(|wait| wait + 1);
-        drop(self.waker.take());
-    }
 }
 
 impl Place {
@@ -94,19 +100,38 @@ impl Place {
 }
 
 impl Readers {
-    /// Gives `reader` a place, unless it has one or there is none: it waits, and `waker` has it read.
+    /// Gives `reader` a place, unless it has one, there is none, or nobody is asked at present: it waits, and `waker` has it read.
     pub(super) fn wait(&self, reader: &Rc<Reader>, waker: &Waker) {
         if let Some(known) = reader.waker.take() {
             reader.waker.set(Some(if known.will_wake(waker) { known } else { waker.clone() }));
-            return;
+        } else if !reader.is_other.get() && !self.give_place(reader, waker) {
+            reader.is_other.set(true);
+            self.others.update(|others| others + 1);
+        }
+    }
+
+    fn give_place(&self, reader: &Rc<Reader>, waker: &Waker) -> bool {
+        if self.skipped.get() > 0 {
+            return false;
         }
         let mut places = self.places.borrow_mut();
         if places.len() >= MOST {
             places.retain(|place| !place.is_left());
         }
-        if places.len() < MOST {
+        let has_room = places.len() < MOST;
+        if has_room {
             reader.waker.set(Some(waker.clone()));
             places.push_back(Place { reader: Rc::clone(reader), wait: reader.wait.get(), since: self.waits.get() });
+        }
+        has_room
+    }
+
+    /// Notes that `reader` waits no more.
+    pub(super) fn leave(&self, reader: &Reader) {
+        reader.wait.update(|wait| wait + 1);
+        drop(reader.waker.take());
+        if reader.is_other.take() {
+            self.others.update(|others| others - 1);
         }
     }
 
@@ -115,29 +140,43 @@ impl Readers {
         self.waits.update(|waits| waits + 1);
     }
 
-    /// Has those who have waited longest look, one after the other, until one finds nothing, and says whether all of them found
-    /// something. `turn` runs whoever was woken, and says whether there is time for more.
+    /// Has those who have waited longest look, one after the other, until one finds nothing, and says whether all found something
+    /// who wait; it asks nobody where that was in vain lately. `turn` runs whoever was woken, and says whether there is time for more.
     pub(super) fn look(&self, whom: Whom, turn: &dyn Fn() -> bool) -> bool {
+        if let Some(left) = self.skipped.get().checked_sub(1) {
+            self.skipped.set(left);
+            return false;
+        }
         // Who came between the last two beginnings was there at the last one only.
         let until = match whom {
             Whom::All => u64::MAX,
             Whom::Older => self.waits.get().saturating_sub(1),
         };
         if self.waiting_since_before(until) > ONE_LOOK {
-            return false;
+            return self.in_vain();
         }
+        let mut is_first = true;
         while let Some((reader, waker)) = self.first(until) {
             reader.ask();
             waker.wake();
             let has_time = turn();
             if reader.state.replace(State::Told) != State::Found {
-                return false;
+                return is_first && self.in_vain();
             }
+            is_first = false;
+            self.skips.set(0);
             if !has_time {
-                return self.waiting_since_before(until) == 0;
+                return self.others.get() == 0 && self.waiting_since_before(until) == 0;
             }
         }
-        true
+        self.others.get() == 0
+    }
+
+    /// A look was in vain: the next ones ask nobody, twice as many as after the one before.
+    fn in_vain(&self) -> bool {
+        self.skips.update(|skips| (2 * skips + 1).min(MOST_SKIPPED));
+        self.skipped.set(self.skips.get());
+        false
     }
 
     /// How many wait since before the lane's wait `until`; where they seem to be too many for a look, without those that left.
@@ -210,6 +249,19 @@ mod tests {
             }
         }
 
+        fn leave(&self, lines: &[usize]) {
+            for line in lines {
+                self.readers.leave(&self.lines[*line].reader);
+            }
+        }
+
+        /// Looks so often, and nobody is asked.
+        fn skip(&self, looks: u32) {
+            for _ in 0..looks {
+                assert_eq!(self.look(), (vec![], false));
+            }
+        }
+
         fn answer(&self, lines: &[usize]) {
             for line in lines {
                 self.lines[*line].has_answer.set(true);
@@ -226,7 +278,7 @@ mod tests {
                 self.looked.borrow_mut().push((at, found));
                 if found {
                     line.reader.has_found();
-                    line.reader.leave();
+                    self.readers.leave(&line.reader);
                 } else {
                     self.wait(&[at]);
                 }
@@ -284,7 +336,7 @@ mod tests {
         lane.wait(&[0, 1]);
         // Again, as when something else woke its task: it keeps its place.
         lane.wait(&[0]);
-        lane.lines[0].reader.leave();
+        lane.leave(&[0]);
         lane.wait(&[0]);
         lane.answer(&[0, 1]);
         assert_eq!(lane.look(), (vec![(1, true), (0, true)], true));
@@ -295,16 +347,46 @@ mod tests {
     fn places_and_looks_are_bounded_and_a_place_that_was_left_is_free() {
         let lane = Lane::of(MOST + 2);
         let all: Vec<_> = (0..MOST + 2).collect();
+        lane.wait(&all[..=MOST]);
+        assert_eq!((lane.readers.places.borrow().len(), lane.readers.others.get()), (MOST, 1));
+        lane.leave(&[7]);
         lane.wait(&all);
-        assert_eq!(lane.readers.places.borrow().len(), MOST);
-        lane.lines[7].reader.leave();
-        lane.wait(&[MOST + 1]);
-        assert_eq!(lane.readers.places.borrow().len(), MOST);
+        assert_eq!((lane.readers.places.borrow().len(), lane.readers.others.get()), (MOST, 2));
         lane.answer(&all);
         assert_eq!(lane.look(), (vec![], false), "the system knows better");
-        lane.lines[ONE_LOOK..].iter().for_each(|line| line.reader.leave());
-        let most = (0..ONE_LOOK).filter(|line| *line != 7).map(|line| (line, true));
-        assert_eq!(lane.look(), (most.collect(), true));
+        lane.leave(&all[ONE_LOOK..MOST]);
+        lane.skip(1);
+        let most = (0..ONE_LOOK).filter(|line| *line != 7).chain([7]).map(|line| (line, true));
+        assert_eq!(lane.look(), (most.collect(), false), "two have no place");
+        lane.leave(&[MOST]);
+        assert_eq!(lane.look(), (vec![], false), "one has none");
+        lane.leave(&[MOST + 1]);
+        assert_eq!(lane.look(), (vec![], true));
+    }
+
+    #[test]
+    fn asking_in_vain_is_done_ever_more_rarely_and_as_before_once_it_was_not() {
+        let lane = Lane::of(3);
+        lane.wait(&[0]);
+        for skipped in [1, 3, 7, 15, 31, 63, 127, 127] {
+            assert_eq!(lane.look(), (vec![(0, false)], false));
+            lane.wait(&[1]);
+            assert_eq!(lane.readers.others.get(), 1, "nobody is asked now");
+            lane.skip(skipped);
+            lane.leave(&[1]);
+        }
+        lane.answer(&[0]);
+        lane.wait(&[2]);
+        assert_eq!(lane.look(), (vec![(0, true), (2, false)], false));
+        assert_eq!(lane.look(), (vec![(2, false)], false));
+        lane.skip(1);
+        assert_eq!(lane.look(), (vec![(2, false)], false));
+        lane.wait(&[0]);
+        lane.answer(&[2]);
+        lane.skip(3);
+        assert_eq!(lane.look(), (vec![(2, true)], false), "one more waits");
+        lane.leave(&[0]);
+        assert_eq!(lane.look(), (vec![], true));
     }
 
     #[test]
@@ -332,6 +414,7 @@ mod tests {
             true
         });
         assert!(!all);
+        lane.skip(1);
         // Nobody polls it: that it was asked is forgotten.
         assert!(!lane.readers.look(Whom::All, &|| true));
         assert!(!lane.lines[1].reader.take_order());

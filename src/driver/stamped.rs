@@ -19,9 +19,9 @@ pub(super) trait Received {
     /// it says so.
     fn received(&self) -> Option<u64>;
 
-    /// Reads what there is, whether or not the event loop has told of it; pending where there is nothing, which wakes nobody.
-    /// To be asked after a read that was pending.
-    fn poll_now(&mut self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>>;
+    /// Reads what there is, whether or not the event loop has told of it, and says whether that was surely all; pending where there
+    /// is nothing, which wakes nobody. To be asked after a read that was pending.
+    fn poll_now(&mut self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>>;
 }
 
 /// A stream that the system stamps.
@@ -60,17 +60,18 @@ impl Received for Stamped {
         self.last
     }
 
-    fn poll_now(&mut self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if std::mem::take(&mut self.is_empty) {
+    fn poll_now(&mut self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
+        if self.is_empty {
             return Poll::Pending;
         }
-        let space = buf.initialize_unfilled_to(buf.remaining().min(self.room));
+        let most = buf.remaining().min(self.room);
+        let space = buf.initialize_unfilled_to(most);
         match self.stamps.receive(&self.stream, space) {
             Ok((count, at)) => {
                 self.took(count, at);
                 buf.advance(count);
                 // The event loop has yet to say that there was something, and says so still if something is left.
-                Poll::Ready(Ok(()))
+                Poll::Ready(Ok(count < most))
             }
             Err(why) if matches!(why.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Poll::Pending,
             Err(why) => Poll::Ready(Err(why)),
@@ -231,14 +232,32 @@ mod tests {
         assert!(stamped.poll_now(&mut room).is_pending() && room.filled().is_empty());
         let whole: Vec<u8> = (0..LEAST + 7).map(|n| (n % 251) as u8).collect();
         assert_eq!(server.try_write(&whole).unwrap(), whole.len());
-        let read = (0..1_000_000).any(|_| stamped.poll_now(&mut room).is_ready());
+        let read = (0..1_000_000).any(|_| matches!(stamped.poll_now(&mut room), Poll::Ready(Ok(false))));
         assert!(read && room.filled() == &whole[..LEAST], "{}", room.filled().len());
         stamped.stream.readable().await.unwrap();
         assert!(Pin::new(&mut stamped).poll_read(&mut cx, &mut room).is_ready());
         assert_eq!(room.filled(), whole);
         drop(server);
-        let ended = (0..1_000_000).any(|_| matches!(stamped.poll_now(&mut room), Poll::Ready(Ok(()))));
+        let ended = (0..1_000_000).any(|_| matches!(stamped.poll_now(&mut room), Poll::Ready(Ok(true))));
         assert_eq!((ended, room.filled().len()), (true, whole.len()), "the end");
+    }
+
+    #[tokio::test]
+    async fn a_read_that_asked_the_system_in_vain_is_not_followed_by_another() {
+        let (mut stamped, server) = pair().await;
+        let mut room = [0; 64];
+        let mut room = ReadBuf::new(&mut room);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert_eq!(server.try_write(b"one").unwrap(), 3);
+        stamped.stream.readable().await.unwrap();
+        // What the event loop has told of is read behind its back.
+        assert!(stamped.poll_now(&mut room).is_ready() && room.filled() == b"one");
+        assert!(Pin::new(&mut stamped).poll_read(&mut cx, &mut room).is_pending());
+        assert_eq!(server.try_write(b"two").unwrap(), 3);
+        assert!((0..1000).all(|_| stamped.poll_now(&mut room).is_pending()));
+        // This one knows that there is no news, and asks nobody.
+        assert!(Pin::new(&mut stamped).poll_read(&mut cx, &mut room).is_pending());
+        assert!((0..1_000_000).any(|_| stamped.poll_now(&mut room).is_ready()) && room.filled() == b"onetwo");
     }
 
     #[tokio::test]

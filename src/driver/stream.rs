@@ -41,7 +41,7 @@ impl Received for Io {
         }
     }
 
-    fn poll_now(&mut self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_now(&mut self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
         match self {
             Self::Stamped(stream) => stream.poll_now(buf),
             Self::Tcp(_) | Self::Unix(_) => Poll::Pending,

@@ -167,7 +167,7 @@ impl Many {
 impl<C> Drop for Tap<C> {
     fn drop(&mut self) {
         self.shared.open.update(|open| open - 1);
-        self.reader.leave();
+        self.shared.readers.leave(&self.reader);
     }
 }
 
@@ -176,12 +176,14 @@ impl<C: Clock, S: Received> Wire<C, S> {
     /// answer is known for that, where a lane may sleep.
     fn unsaid(&mut self, cx: &Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Tap { shared, reader, head, .. } = &*self.tap;
-        if reader.take_order() {
-            let read = self.stream.poll_now(buf);
-            if read.is_ready() {
+        if reader.take_order()
+            && let Poll::Ready(read) = self.stream.poll_now(buf)
+        {
+            // Of what is left the event loop has to tell.
+            if !matches!(read, Ok(false)) {
                 reader.has_found();
-                return read;
             }
+            return Poll::Ready(read.map(|_| ()));
         }
         if head.get().is_some() && shared.naps.are_harmless() {
             shared.readers.wait(reader, cx.waker());
@@ -204,7 +206,7 @@ impl<C: Clock, S: AsyncRead + Received + Unpin> AsyncRead for Wire<C, S> {
         }
         if count > 0 {
             let tap = &*self.tap;
-            tap.reader.leave();
+            tap.shared.readers.leave(&tap.reader);
             tap.shared.received.update(|bytes| bytes + count as u64);
             let received = self.stream.received().map(|wall| {
                 tap.shared.clock.at_wall(wall).max(tap.received.get().or(tap.sent.get()).unwrap_or_default())
@@ -232,6 +234,10 @@ impl<C: Clock, S: AsyncWrite + Unpin> AsyncWrite for Wire<C, S> {
         // Before the write: on a fast network the answer can be there before the call into the kernel returns.
         let now = self.tap.sent.get().is_none().then(|| self.tap.shared.clock.now());
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if !matches!(written, Poll::Ready(Ok(count)) if count == bytes.len()) {
+            // The event loop tells when there is room for the rest.
+            self.tap.shared.naps.wake();
+        }
         if let Poll::Ready(Ok(count @ 1..)) = written {
             let tap = &*self.tap;
             tap.shared.sent.update(|bytes| bytes + count as u64);

@@ -97,13 +97,11 @@ mod tests {
         // A ramp's area so far, to the instant.
         let so_far = 100.0 / 4.0 * 3.7 * 3.7 / 2.0;
         assert!(
-            (summary.tally(Scope::Total, None).timeline.cells().iter().map(|c| c.expected).sum::<f64>() - so_far).abs()
-                < 1e-6
+            (summary.tally(Scope::Total, None).timeline.cells().map(|c| c.expected).sum::<f64>() - so_far).abs() < 1e-6
         );
         expected.fill(&mut summary, Moment::from_nanos(6_500_000_000));
-        let total = |scope, phase| {
-            summary.tally(scope, Some(phase)).timeline.cells().iter().map(|cell| cell.expected).sum::<f64>()
-        };
+        let total =
+            |scope, phase| summary.tally(scope, Some(phase)).timeline.cells().map(|cell| cell.expected).sum::<f64>();
         assert!((total(Scope::Total, Phase::Warmup) - 250.0).abs() < 1e-6);
         assert!((total(Scope::Total, Phase::Measure) - 200.0).abs() < 1e-6);
         assert!((total(Scope::Operation(1), Phase::Measure) - 50.0).abs() < 1e-6);

@@ -355,6 +355,7 @@ impl Collector {
         }
         for usage in setup.sightings.take() {
             self.summary.usage.at(now).merge(&usage);
+            self.summary.usage.settle_what_is_over();
         }
         self.look_for_events(setup, now);
     }

@@ -144,6 +144,7 @@ mod linux {
             }
             let wake = self.wake_for(moment);
             let mut end = moment;
+            let mut has_given_way = false;
             if self.clock.now() < wake {
                 end = moment.before(self.ready);
                 let once =
@@ -151,14 +152,17 @@ mod linux {
                 timerfd_settime(self.alarm.get_ref(), TimerfdTimerFlags::ABSTIME, &once)?;
                 while self.clock.now() < wake {
                     self.alarm.readable().await?.clear_ready();
+                    has_given_way = true;
                 }
                 // Late may also be what was handled in between.
                 self.lead.learn(self.clock.now().since(wake), Lead::STEP);
             } else {
                 self.forgo(moment);
             }
-            while self.clock.now() < end {
+            // The moment may have come between two of these looks at the clock.
+            while self.clock.now() < end || !has_given_way {
                 tokio::task::yield_now().await;
+                has_given_way = true;
             }
             Ok(())
         }

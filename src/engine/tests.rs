@@ -255,7 +255,7 @@ fn a_run_that_is_ended_in_order_awaits_what_was_due_and_expects_no_more() {
     let until = ended.summary.until.as_secs_f64();
     assert!(until < 0.9, "{until}");
     let cells = ended.summary.tally(Scope::Total, Some(Phase::Measure)).timeline;
-    let expected: f64 = cells.cells().iter().map(|cell| cell.expected).sum();
+    let expected: f64 = cells.cells().map(|cell| cell.expected).sum();
     assert!((expected - 100.0 * until).abs() < 1e-6, "{expected} in {until} s");
 }
 
@@ -343,7 +343,7 @@ fn a_warm_up_that_is_brought_forward_ends_there_in_every_lane_and_nothing_is_cou
     let before = (0..1000).filter(|n| n * 1_000_000 + 500_000 < at).count() as u64;
     let tally = |phase| ended.summary.tally(Scope::Total, Some(phase));
     assert_eq!((tally(Phase::Warmup).answered(), tally(Phase::Measure).answered()), (before, 1000 - before));
-    let expected = |phase| tally(phase).timeline.cells().iter().map(|cell| cell.expected).sum::<f64>();
+    let expected = |phase| tally(phase).timeline.cells().map(|cell| cell.expected).sum::<f64>();
     assert!((expected(Phase::Warmup) - at as f64 / 1e6).abs() < 1e-6, "{}", expected(Phase::Warmup));
     assert!((expected(Phase::Measure) - (1e3 - at as f64 / 1e6)).abs() < 1e-6);
     assert_eq!((ended.summary.warmup, accounts(&ended).scheduled), (end.moment(), 1000));
@@ -455,7 +455,7 @@ fn a_load_that_is_changed_is_the_same_for_one_lane_and_for_three() {
         let mut whole = Schedule::new(&plan, Shard::WHOLE);
         whole.adopt(loads.present());
         assert_eq!(accounts(&ended).answered, whole.count() as u64, "{lanes} lanes, {pacing:?}");
-        let expected: f64 = ended.summary.tally(Scope::Total, None).timeline.cells().iter().map(|c| c.expected).sum();
+        let expected: f64 = ended.summary.tally(Scope::Total, None).timeline.cells().map(|c| c.expected).sum();
         assert!((expected - loads.present()[0].expected()).abs() < 1e-6, "{expected}");
         assert_eq!(ended.summary.until, Moment::from_nanos(1_500_000_000));
         assert_eq!(steering.change(Act::Stop), Err(Refused::Over));

@@ -325,8 +325,8 @@ impl Reading {
             truth: TruthCounts::of(&summary.truth, identity),
             doubts: judgement.doubts.len(),
             changes: CHANGES.map(|(_, kind)| summary.events.number_of(kind)),
-            health: summary.health.cells().iter().rfind(|cell| cell.ticks > 0).copied().unwrap_or_default(),
-            usage: summary.usage.cells().last().copied().unwrap_or_default(),
+            health: summary.health.cells().rfind(|cell| cell.ticks > 0).copied().unwrap_or_default(),
+            usage: summary.usage.cells().next_back().copied().unwrap_or_default(),
         }
     }
 }

@@ -140,7 +140,7 @@ impl Stretch for Health {
 impl Timeline<Health> {
     /// Every stretch that begins at `from` or later.
     pub fn since(&self, from: Moment) -> impl Iterator<Item = &Health> {
-        self.cells().iter().filter(move |cell| self.start_of(cell) >= from)
+        self.cells().filter(move |cell| self.start_of(cell) >= from)
     }
 
     /// All of it from `from` on, together.

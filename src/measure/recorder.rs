@@ -421,7 +421,7 @@ mod tests {
         recorder.record(&sample(5, 6, 30_005, Outcome::TimeoutNoByte), Some(text));
         let (_, _, _, tally) = recorder.tallies().next().unwrap();
         assert_eq!((tally.response_time.len(), tally.service_time.len(), tally.dispatch_lag.len()), (0, 0, 1));
-        assert_eq!((tally.given_up, tally.timeline.cells()[0].incomplete), (Duration::from_secs(30), 1));
+        assert_eq!((tally.given_up, tally.timeline.cells().next().unwrap().incomplete), (Duration::from_secs(30), 1));
         assert_eq!(recorder.failures().groups()[0].group, "no byte");
     }
 
@@ -445,7 +445,7 @@ mod tests {
             second.picked_up(0, 0, at(ms), at(ms + 400));
         }
         let counts = |recorder: &Recorder| -> Vec<(u64, u64, u64)> {
-            let cells = recorder.health().cells().iter();
+            let cells = recorder.health().cells();
             cells.map(|cell| (cell.index, cell.intended.arrivals(), cell.sent.arrivals())).collect()
         };
         assert_eq!(counts(&first), [(0, 0, 600)]);

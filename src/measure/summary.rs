@@ -182,6 +182,7 @@ impl Summary {
         self.truth.merge(&recorder.truth);
         self.slowest.merge(recorder.slowest());
         self.health.merge(recorder.health());
+        self.health.settle(recorder.health());
         self.span(recorder.first_intended(), recorder.last_done());
     }
 

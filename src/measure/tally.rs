@@ -240,7 +240,7 @@ impl Tally {
     /// time that an answer takes at the least. A server that falls behind its arrivals answers the rest later.
     pub fn came_by(&self, end: Moment) -> u64 {
         let limit = end.after(self.response_time.min().unwrap_or_default());
-        let cells = self.timeline.cells().iter().filter(|cell| self.timeline.start_of(cell) <= limit);
+        let cells = self.timeline.cells().filter(|cell| self.timeline.start_of(cell) <= limit);
         cells.map(|cell| u64::from(cell.came)).sum()
     }
 

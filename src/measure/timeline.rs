@@ -5,11 +5,14 @@
 //! the order of merging does not matter.
 //!
 //! Seconds are folded early so that memory stands still early: ten minutes in seconds take as much of it as an hour and
-//! more in tens of seconds does. For the same reason cells settle (see [`Timeline::settle`]) once the run has left them behind.
+//! more in tens of seconds does. For the same reason cells settle (see [`Timeline::settle`]) once the run has left them behind: they
+//! take less, and copies of the timeline, such as those that are saved as the run goes on, share them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::bounded::at_most;
 use super::cell::Cell;
@@ -46,29 +49,53 @@ pub trait Stretch: Clone + Default {
 }
 
 /// Cells in ascending order of time; stretches in which nothing was due have none.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(try_from = "Saved<C>", bound(serialize = "C: Serialize", deserialize = "C: Stretch + Deserialize<'de>"))]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Saved<C>", bound(deserialize = "C: Stretch + Deserialize<'de>"))]
 pub struct Timeline<C = Cell> {
     /// Width of a cell in seconds: a power of ten.
     width: u64,
-    cells: Vec<C>,
+    /// Those that have settled. Copies share them, until something is added after all. None without lively ones behind them.
+    settled: Vec<Arc<C>>,
+    /// All that come after these.
+    lively: Vec<C>,
     /// Cells of before [`Timeline::clear`], kept for their memory.
-    #[serde(skip)]
     spare: Vec<C>,
-    /// How many cells are settled, but for those that were added to since.
-    #[serde(skip)]
-    settled: usize,
 }
 
-impl<C: PartialEq> PartialEq for Timeline<C> {
+/// Where a cell is.
+#[derive(Clone, Copy)]
+enum Place {
+    Settled(usize),
+    Lively(usize),
+}
+
+impl<C: Stretch + PartialEq> PartialEq for Timeline<C> {
     fn eq(&self, other: &Self) -> bool {
-        (self.width, &self.cells) == (other.width, &other.cells)
+        self.width == other.width && self.cells().eq(other.cells())
+    }
+}
+
+impl<C: Stretch + Serialize> Serialize for Timeline<C> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut saved = serializer.serialize_struct("Timeline", 2)?;
+        saved.serialize_field("width", &self.width)?;
+        saved.serialize_field("cells", &Cells(self))?;
+        saved.end()
+    }
+}
+
+/// The cells of a timeline as they are written.
+struct Cells<'a, C>(&'a Timeline<C>);
+
+impl<C: Stretch + Serialize> Serialize for Cells<'_, C> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.cells())
     }
 }
 
 impl<C> Default for Timeline<C> {
     fn default() -> Self {
-        Self { width: 1, cells: Vec::new(), spare: Vec::new(), settled: 0 }
+        Self { width: 1, settled: Vec::new(), lively: Vec::new(), spare: Vec::new() }
     }
 }
 
@@ -79,13 +106,13 @@ impl<C: Stretch> Timeline<C> {
     }
 
     /// The cells, in ascending order of time.
-    pub fn cells(&self) -> &[C] {
-        &self.cells
+    pub fn cells(&self) -> impl DoubleEndedIterator<Item = &C> + Clone {
+        self.settled.iter().map(|cell| &**cell).chain(&self.lively)
     }
 
     /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.cells.is_empty()
+    pub const fn is_empty(&self) -> bool {
+        self.lively.is_empty()
     }
 
     /// When a cell of this timeline begins.
@@ -97,58 +124,100 @@ impl<C: Stretch> Timeline<C> {
     pub fn at(&mut self, moment: Moment) -> &mut C {
         let width = self.width * SECOND;
         // Nearly every arrival belongs to the last cell: one multiplication instead of a division and a search.
-        let latest = self.cells.last().is_some_and(|cell| {
+        let latest = self.lively.last().is_some_and(|cell| {
             let begins = cell.index().saturating_mul(width);
             moment.as_nanos().checked_sub(begins).is_some_and(|into| into < width)
         });
-        let place = if latest { self.cells.len() - 1 } else { self.place_of(moment.as_nanos() / width) };
-        &mut self.cells[place]
+        let latest = latest.then(|| Place::Lively(self.lively.len() - 1));
+        let place = latest.unwrap_or_else(|| self.place_of(moment.as_nanos() / width));
+        self.cell(place)
     }
 
     /// Adds all that `other` counted.
     pub fn merge(&mut self, other: &Self) {
+        if self.is_empty() && self.width <= other.width {
+            // The commonest of all: what was counted apart is put together to look at it.
+            self.width = other.width;
+            self.settled.clone_from(&other.settled);
+            self.lively.clone_from(&other.lively);
+            return;
+        }
         while self.width < other.width {
             self.fold();
         }
-        for cell in &other.cells {
+        for cell in other.cells() {
             let place = self.place_of(cell.index() * other.width / self.width);
             if self.width == other.width {
-                self.cells[place].merge(cell);
+                self.cell(place).merge(cell);
             } else {
                 let mut cell = cell.clone();
                 cell.widen(other.width, self.width);
-                self.cells[place].merge(&cell);
+                self.cell(place).merge(&cell);
             }
         }
     }
 
     /// Lets all cells but the last two ([`LIVELY`]) settle, once `merged` was merged into it. What is thrown away soon need not.
     pub(super) fn settle(&mut self, merged: &Self) {
-        let Some(first) = merged.cells.first() else { return };
-        let first = first.index() * merged.width / self.width;
-        let touched = self.cells.partition_point(|cell| cell.index() < first);
-        let until = self.cells.len().saturating_sub(LIVELY);
-        self.cells.iter_mut().take(until).skip(touched.min(self.settled)).for_each(Stretch::settle);
-        self.settled = until;
+        for cell in merged.cells() {
+            let index = cell.index() * merged.width / self.width;
+            if let Ok(place) = self.settled.binary_search_by_key(&index, |cell| cell.index())
+                // No copy has what was just added to it.
+                && let Some(cell) = Arc::get_mut(&mut self.settled[place])
+            {
+                cell.settle();
+            }
+        }
+        self.settle_what_is_over();
+    }
+
+    /// The same where nothing was merged into what had settled.
+    pub(crate) fn settle_what_is_over(&mut self) {
+        let over = self.lively.len().saturating_sub(LIVELY);
+        self.settled.extend(self.lively.drain(..over).map(|mut cell| {
+            cell.settle();
+            Arc::new(cell)
+        }));
     }
 
     /// Forgets everything but keeps the memory.
     pub fn clear(&mut self) {
-        (self.width, self.settled) = (1, 0);
-        for mut cell in self.cells.drain(..) {
+        self.width = 1;
+        self.settled.clear();
+        for mut cell in self.lively.drain(..) {
             cell.reset();
             self.spare.push(cell);
         }
     }
 
+    /// The cell at a place; one that copies have as well is this timeline's own from now on.
+    fn cell(&mut self, place: Place) -> &mut C {
+        match place {
+            Place::Settled(place) => Arc::make_mut(&mut self.settled[place]),
+            Place::Lively(place) => &mut self.lively[place],
+        }
+    }
+
     /// The place of the cell with this index, made where there is none; folds first where there would be too many.
-    fn place_of(&mut self, mut index: u64) -> usize {
+    fn place_of(&mut self, mut index: u64) -> Place {
         loop {
-            match self.cells.binary_search_by_key(&index, Stretch::index) {
+            let is_settled = self.settled.last().is_some_and(|last| index <= last.index());
+            let found = if is_settled {
+                self.settled
+                    .binary_search_by_key(&index, |cell| cell.index())
+                    .map(Place::Settled)
+                    .map_err(Place::Settled)
+            } else {
+                self.lively.binary_search_by_key(&index, Stretch::index).map(Place::Lively).map_err(Place::Lively)
+            };
+            match found {
                 Ok(place) => return place,
-                Err(place) if self.cells.len() < most(self.width) => {
-                    let fresh = self.spare.pop().unwrap_or_default();
-                    self.cells.insert(place, fresh.moved_to(index));
+                Err(place) if self.settled.len() + self.lively.len() < most(self.width) => {
+                    let fresh = self.spare.pop().unwrap_or_default().moved_to(index);
+                    match place {
+                        Place::Settled(place) => self.settled.insert(place, Arc::new(fresh)),
+                        Place::Lively(place) => self.lively.insert(place, fresh),
+                    }
                     return place;
                 }
                 Err(_) => {
@@ -163,8 +232,9 @@ impl<C: Stretch> Timeline<C> {
     fn fold(&mut self) {
         let width = self.width;
         self.width *= 10;
-        let mut folded: Vec<C> = Vec::with_capacity(self.cells.len() / 10 + 1);
-        for mut cell in self.cells.drain(..) {
+        let settled = std::mem::take(&mut self.settled).into_iter().map(Arc::unwrap_or_clone);
+        let mut folded: Vec<C> = Vec::with_capacity((settled.len() + self.lively.len()) / 10 + 1);
+        for mut cell in settled.chain(std::mem::take(&mut self.lively)) {
             let index = cell.index() / 10;
             cell.widen(width, self.width);
             match folded.last_mut().filter(|last| last.index() == index) {
@@ -172,8 +242,7 @@ impl<C: Stretch> Timeline<C> {
                 None => folded.push(cell.moved_to(index)),
             }
         }
-        self.cells = folded;
-        self.settled = 0;
+        self.lively = folded;
     }
 }
 
@@ -213,7 +282,7 @@ impl<C: Stretch> TryFrom<Saved<C>> for Timeline<C> {
         if !ascend || !possible {
             return Err(Unreadable::Disorder);
         }
-        Ok(Self { width, cells, ..Self::default() })
+        Ok(Self { width, lively: cells, ..Self::default() })
     }
 }
 
@@ -244,9 +313,9 @@ mod tests {
     #[test]
     fn an_arrival_is_counted_in_the_second_in_which_it_was_due() {
         let timeline = of(&[3, 0, 3, 2]);
-        let counts: Vec<_> = timeline.cells().iter().map(|cell| (cell.index, cell.ok)).collect();
+        let counts: Vec<_> = timeline.cells().map(|cell| (cell.index, cell.ok)).collect();
         assert_eq!(counts, [(0, 1), (2, 1), (3, 2)]);
-        assert_eq!(timeline.start_of(&timeline.cells()[2]), Moment::from_nanos(3 * SECOND));
+        assert_eq!(timeline.start_of(timeline.cells().nth(2).unwrap()), Moment::from_nanos(3 * SECOND));
     }
 
     #[test]
@@ -254,8 +323,8 @@ mod tests {
         assert_eq!(of(&(0..600).collect::<Vec<_>>()).width(), Duration::from_secs(1));
         let hours: Vec<u64> = (0..3600 * 3).collect();
         let timeline = of(&hours);
-        assert_eq!((timeline.width(), timeline.cells().len()), (Duration::from_secs(10), 1080));
-        assert!(timeline.cells().iter().all(|cell| cell.ok == 10 && (cell.expected - 5.0).abs() < 1e-9));
+        assert_eq!((timeline.width(), timeline.cells().count()), (Duration::from_secs(10), 1080));
+        assert!(timeline.cells().all(|cell| cell.ok == 10 && (cell.expected - 5.0).abs() < 1e-9));
         let days: Vec<u64> = (0..3600 * 24).step_by(10).collect();
         assert_eq!(of(&days).width(), Duration::from_secs(100));
     }
@@ -274,12 +343,12 @@ mod tests {
                 timeline.merge(&new);
             }
             assert_eq!(timeline.width().as_secs(), width);
-            let wide = timeline.cells().iter().find(|cell| cell.index == 65_430 / width).unwrap();
+            let wide = timeline.cells().find(|cell| cell.index == 65_430 / width).unwrap();
             let worst = Ten { scheduled: 160_000, ok: 153_000, bad: 7_000 };
             assert_eq!(wide.tens[(65_430 % width / 10) as usize], worst);
-            let others = timeline.cells().iter().flat_map(|cell| &cell.tens).filter(|ten| **ten != worst);
+            let others = timeline.cells().flat_map(|cell| &cell.tens).filter(|ten| **ten != worst);
             assert!(others.copied().all(|ten| ten == Ten { scheduled: 160_000, ok: 159_970, bad: 30 }));
-            assert!(timeline.cells().iter().all(|cell| cell.tens.len() as u64 == width / 10));
+            assert!(timeline.cells().all(|cell| cell.tens.len() as u64 == width / 10));
         }
     }
 
@@ -287,7 +356,7 @@ mod tests {
     fn a_cleared_timeline_reuses_its_cells() {
         let mut timeline = of(&[1, 2, 3]);
         timeline.clear();
-        assert!(timeline.cells().is_empty());
+        assert!(timeline.is_empty());
         assert_eq!(*timeline.at(Moment::from_nanos(9 * SECOND)), Cell { index: 9, ..Cell::default() });
         assert_eq!(timeline.spare.len(), 2);
     }
@@ -299,7 +368,7 @@ mod tests {
             timeline.merge(&new);
             timeline.settle(&new);
         }
-        timeline.cells().iter().map(|cell| cell.response.is_settled()).collect()
+        timeline.cells().map(|cell| cell.response.is_settled()).collect()
     }
 
     #[test]
@@ -322,10 +391,26 @@ mod tests {
         let several = of(&[1, 2, 3, 4, 5]);
         once.merge(&several);
         once.settle(&several);
-        let settled_of = |kept: &Timeline| kept.cells().iter().map(|c| c.response.is_settled()).collect::<Vec<_>>();
+        let settled_of = |kept: &Timeline| kept.cells().map(|c| c.response.is_settled()).collect::<Vec<_>>();
         assert_eq!(settled_of(&once), [true, true, true, true, false, false]);
         let late = settled(&mut timeline, &(10..=600).collect::<Vec<_>>());
         assert_eq!((late.len(), late.iter().filter(|is_settled| !**is_settled).count()), (61, 2));
+    }
+
+    #[test]
+    fn copies_share_what_has_settled_and_keep_it_as_it_was_when_something_is_added_after_all() {
+        let mut timeline = Timeline::default();
+        assert_eq!(settled(&mut timeline, &[0, 1, 2, 3, 4]), [true, true, true, false, false]);
+        let (copy, mut together) = (timeline.clone(), Timeline::default());
+        together.merge(&copy);
+        let late = of(&[1]);
+        timeline.merge(&late);
+        timeline.settle(&late);
+        let owners = |timeline: &Timeline| timeline.settled.iter().map(Arc::strong_count).collect::<Vec<_>>();
+        assert_eq!((owners(&timeline), owners(&copy)), (vec![3, 1, 3], vec![3, 2, 3]));
+        let ok = |timeline: &Timeline| timeline.cells().map(|cell| cell.ok).collect::<Vec<_>>();
+        assert_eq!((ok(&timeline), ok(&copy), ok(&together)), (vec![1, 2, 1, 1, 1], vec![1; 5], vec![1; 5]));
+        assert!(timeline.settled.iter().all(|cell| cell.response.is_settled()));
     }
 
     #[test]
@@ -369,8 +454,8 @@ mod tests {
                 plain.merge(&new);
             }
             prop_assert_eq!(serde_json::to_string(&kept).unwrap(), serde_json::to_string(&plain).unwrap());
-            let past = kept.cells().len().saturating_sub(LIVELY);
-            prop_assert!(kept.cells()[..past].iter().all(|cell| cell.response.is_settled()));
+            let past = kept.cells().count().saturating_sub(LIVELY);
+            prop_assert!(kept.cells().take(past).all(|cell| cell.response.is_settled()));
         }
     }
 }

@@ -108,7 +108,7 @@ impl Timeline<Usage> {
     pub fn trend(&self, resource: Resource, from: Moment) -> Option<Trend> {
         let mut level = Level::default();
         let mut means = Vec::new();
-        for usage in self.cells().iter().filter(|usage| self.start_of(usage) >= from) {
+        for usage in self.cells().filter(|usage| self.start_of(usage) >= from) {
             level.merge(resource.of(usage));
             let middle = self.start_of(usage).as_secs_f64() + self.width().as_secs_f64() / 2.0;
             means.extend(resource.of(usage).mean().map(|mean| (middle, mean)));

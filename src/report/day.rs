@@ -49,9 +49,9 @@ fn a_day_at_16_000_calls_a_second_fits_into_bounded_memory_and_a_small_file() {
     assert!(scheduled > 15_900 * 86_400 && accounting.balanced());
     assert_eq!((accounting.scheduled, accounting.answered), (scheduled, scheduled));
     let all = summary.tally(Scope::Total, Some(Phase::Measure));
-    assert!(all.timeline.cells().len() <= MAX_CELLS && all.timeline.width() == Duration::from_secs(100));
-    let cells: u64 = all.timeline.cells().iter().map(|cell| u64::from(cell.scheduled)).sum();
-    let tens: u64 = all.timeline.cells().iter().flat_map(|cell| &cell.tens).map(|ten| u64::from(ten.scheduled)).sum();
+    assert!(all.timeline.cells().count() <= MAX_CELLS && all.timeline.width() == Duration::from_secs(100));
+    let cells: u64 = all.timeline.cells().map(|cell| u64::from(cell.scheduled)).sum();
+    let tens: u64 = all.timeline.cells().flat_map(|cell| &cell.tens).map(|ten| u64::from(ten.scheduled)).sum();
     assert_eq!((cells, tens), (all.scheduled, all.scheduled));
     assert_eq!(all.ended(), all.scheduled);
     let plan = fixtures::plan(

@@ -112,7 +112,7 @@ fn stalls(tally: &Tally) -> Vec<Event> {
             && (timeline.width() <= SECOND || slow >= FEWEST_SLOW && slow >= TIMES_SHARE * usual * cell.ended() as f64)
     };
     let mut found: Vec<Stall> = Vec::new();
-    for cell in timeline.cells().iter().filter(|cell| cell.scheduled > 0) {
+    for cell in timeline.cells().filter(|cell| cell.scheduled > 0) {
         let longest = (cell.ended() > 0).then(|| cell.quantile(level).unwrap_or(f64::INFINITY));
         if cell.came > 0 && longest.is_none_or(|longest| !stands_out(cell, longest)) {
             continue;

@@ -46,7 +46,7 @@ impl Overall {
     /// The figures of `summary`, whose measured phase is `measured`.
     pub(super) fn new(summary: &Summary, measured: &Tally) -> Self {
         let duration = summary.measured_duration(Scope::Total);
-        let expected: f64 = measured.timeline.cells().iter().map(|cell| cell.expected).sum();
+        let expected: f64 = measured.timeline.cells().map(|cell| cell.expected).sum();
         let intended = if expected > 0.0 { expected } else { measured.scheduled as f64 };
         Self {
             scheduled: measured.scheduled,

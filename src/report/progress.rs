@@ -97,8 +97,7 @@ impl Recent {
         let width = timeline.width();
         let ended = |cell: &&Cell| timeline.start_of(cell).after(width) <= now;
         let recent = |cell: &&Cell| now.since(timeline.start_of(cell)) < RECENT.max(width) + width;
-        let cells: Vec<&Cell> =
-            timeline.cells().iter().rev().skip_while(|cell| !ended(cell)).take_while(recent).collect();
+        let cells: Vec<&Cell> = timeline.cells().rev().skip_while(|cell| !ended(cell)).take_while(recent).collect();
         let first = cells.last()?;
         let last = timeline.start_of(cells[0]).after(width);
         let seconds = last.since(timeline.start_of(first)).as_secs_f64();

@@ -322,7 +322,7 @@ pub(super) fn generator(report: &Report<'_>) -> Vec<(&'static str, String)> {
 
 /// Looks at the target's process that saw nothing, where there were any.
 pub(super) fn missed_looks(report: &Report<'_>) -> Option<String> {
-    let cells = report.saved.summary.usage.cells().iter();
+    let cells = report.saved.summary.usage.cells();
     let missed: u64 = cells.fold(0, |sum, cell| sum.saturating_add(cell.missed));
     (missed > 0).then(|| {
         format!("{} saw nothing: the process was gone, or its metrics did not answer.", counted(missed, "look"))

@@ -13,7 +13,7 @@ const SHORTEST: Duration = Duration::from_secs(5);
 
 /// From when on nothing ended well, up to the end, of a target that had been up before.
 pub(super) fn since(timeline: &Timeline) -> Option<Moment> {
-    let ended = || timeline.cells().iter().filter(|cell| cell.ended() > 0);
+    let ended = || timeline.cells().filter(|cell| cell.ended() > 0);
     let (mut bad, mut from) = (0, None);
     for cell in ended().rev().take_while(|cell| cell.ok == 0) {
         bad += cell.bad();

@@ -116,7 +116,6 @@ pub fn drifts(summary: &Summary) -> Vec<Drift> {
 fn of_memory(usage: &Timeline<Usage>, from: Moment) -> Option<Drift> {
     let looks: Vec<(f64, f64)> = usage
         .cells()
-        .iter()
         .filter(|cell| usage.start_of(*cell) >= from)
         .filter_map(|cell| Some((usage.start_of(cell).as_secs_f64(), Resource::Memory.of(cell).mean()?)))
         .collect();
@@ -138,7 +137,7 @@ fn stretch<T>(whole: &[T], place: usize) -> &[T] {
 
 fn of_timeline(timeline: &Timeline) -> Vec<Drift> {
     let width = timeline.width();
-    let cells: Vec<&Cell> = timeline.cells().iter().filter(|cell| cell.scheduled > 0).collect();
+    let cells: Vec<&Cell> = timeline.cells().filter(|cell| cell.scheduled > 0).collect();
     if cells.len() < 2 * STRETCHES || width * (cells.len() as u32) < SHORTEST {
         return Vec::new();
     }

@@ -30,7 +30,7 @@ impl Part {
     /// What may speak against a promise, and for it: what was cut off may have ended well, and may have ended badly.
     pub(super) fn each_way(self, tally: &Tally) -> [Self; 2] {
         let is_open = |cell: &Cell| ended(cell, self) < u64::from(cell.scheduled);
-        let uncertain = self.cut_off && tally.timeline.cells().iter().any(is_open);
+        let uncertain = self.cut_off && tally.timeline.cells().any(is_open);
         if uncertain { [Open::Good, Open::Bad].map(|open| Self { open, ..self }) } else { [self; 2] }
     }
 }
@@ -122,7 +122,6 @@ fn cells(timeline: &Timeline, part: Part) -> impl Iterator<Item = &Cell> {
     let width = timeline.width();
     timeline
         .cells()
-        .iter()
         .take_while(move |cell| part.until.is_none_or(|until| timeline.start_of(cell).after(width) <= until))
 }
 
@@ -156,7 +155,7 @@ fn counts(tally: &Tally, part: Part, bad: impl Fn(&Cell) -> f64) -> Vec<Count> {
 
 /// The share of the arrivals that took longer than `limit`, or got no complete reply.
 pub(super) fn above(tally: &Tally, limit: Duration, part: Part) -> Option<Share> {
-    let split: Vec<(u64, u64)> = tally.timeline.cells().iter().map(|cell| cell.response.above(limit)).collect();
+    let split: Vec<(u64, u64)> = tally.timeline.cells().map(|cell| cell.response.above(limit)).collect();
     let (surely, around) = split.iter().fold((0, 0), |(above, around), cell| (above + cell.0, around + cell.1));
     let exactly = tally.response_time.len() - tally.response_time.count_at_or_below(limit);
     // How much of the bound's own bucket is above it.

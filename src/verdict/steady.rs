@@ -82,7 +82,7 @@ fn steady_from(timeline: &Timeline, whole: u64) -> Option<usize> {
 
 /// The first seconds of which all that was due has come to an end.
 fn ended_seconds(timeline: &Timeline, whole: u64) -> Vec<&Cell> {
-    let seconds = timeline.cells().iter().filter(|cell| cell.index < whole && cell.scheduled > 0);
+    let seconds = timeline.cells().filter(|cell| cell.index < whole && cell.scheduled > 0);
     let ended = |cell: &&Cell| cell.ended() >= u64::from(cell.scheduled);
     let of_one_second = timeline.width() == Duration::from_secs(1);
     seconds.filter(|_| of_one_second).take_while(ended).collect()

@@ -62,7 +62,7 @@ pub(super) struct Stretch {
 impl Sustained {
     /// How `tally` kept up its rate over `stretch`; `None` where nothing was intended or scheduled.
     pub(super) fn of(tally: &Tally, stretch: Stretch) -> Option<Self> {
-        let expected: f64 = tally.timeline.cells().iter().map(|cell| cell.expected).sum();
+        let expected: f64 = tally.timeline.cells().map(|cell| cell.expected).sum();
         let worst = windows(&tally.timeline)
             .into_iter()
             .filter(|window| window.scheduled > 0)
@@ -86,15 +86,15 @@ impl Sustained {
 fn windows(timeline: &Timeline) -> Vec<Window> {
     // Behind the last arrival there are cells in which late answers came.
     let due = |cell: &&Cell| cell.scheduled > 0 || cell.expected > 0.0;
-    let last = timeline.cells().iter().rfind(due);
-    let (Some(first), Some(last)) = (timeline.cells().first(), last) else { return Vec::new() };
+    let last = timeline.cells().rfind(due);
+    let (Some(first), Some(last)) = (timeline.cells().next(), last) else { return Vec::new() };
     let width = timeline.width().as_secs();
     let grain = if width <= WINDOW.as_secs() { width } else { Ten::seconds(width) };
     let (first, end) = (first.index * width / grain, (last.index + 1) * width / grain);
     let grains_per_window = (WINDOW.as_secs() / grain).max(1);
     let whole = ((end - first) / grains_per_window).max(1);
     let mut windows: Vec<(u64, Window)> = Vec::new();
-    for (place, part) in timeline.cells().iter().flat_map(|cell| parts(cell, width, grain)) {
+    for (place, part) in timeline.cells().flat_map(|cell| parts(cell, width, grain)) {
         let number = ((place - first) / grains_per_window).min(whole - 1);
         if windows.last().is_none_or(|(last, _)| *last != number) {
             let start = Moment::ZERO.after(Duration::from_secs(place.saturating_mul(grain)));

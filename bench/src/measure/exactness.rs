@@ -60,7 +60,7 @@ fn add(bench: &mut Bench, case: &str, tool: &str, errors: &[f64]) {
 }
 
 /// Arrivals without those of the warm-up and of the end.
-fn in_window(arrivals: Vec<(u64, u64)>, watch: Watch) -> Vec<(u64, u64)> {
+pub(super) fn in_window(arrivals: Vec<(u64, u64)>, watch: Watch) -> Vec<(u64, u64)> {
     let Some(first) = arrivals.iter().map(|(_, at)| *at).min() else { return arrivals };
     let from = first + watch.warm_up.as_nanos() as u64;
     let until = from + watch.window.as_nanos() as u64;

@@ -6,6 +6,7 @@ pub(crate) mod exactness;
 pub(crate) mod highest;
 pub(crate) mod lanes;
 pub(crate) mod memory;
+pub(crate) mod slow;
 pub(crate) mod start;
 pub(crate) mod starved;
 pub(crate) mod truth;

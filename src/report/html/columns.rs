@@ -32,7 +32,7 @@ impl Columns {
         let timeline = summary.tally(Scope::Total, None).timeline;
         let base = timeline.width().as_secs_f64();
         let cells = timeline.cells();
-        let count = cells.last().map_or(0, |cell| cell.index + 1);
+        let count = cells.clone().next_back().map_or(0, |cell| cell.index + 1);
         let fold = count.div_ceil(most as u64).max(1);
         let width = base * fold as f64;
         let until = summary.until.as_secs_f64();

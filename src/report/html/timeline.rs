@@ -328,6 +328,6 @@ fn usage(report: &Report<'_>, resource: Resource, columns: &Columns, page: &mut 
 /// Seconds into the run and the mean level of each stretch in which somebody saw something.
 fn levels(usage: &Timeline<Usage>, resource: Resource) -> Vec<(f64, f64)> {
     let half = usage.width().as_secs_f64() / 2.0;
-    let cells = usage.cells().iter();
+    let cells = usage.cells();
     cells.filter_map(|cell| Some((usage.start_of(cell).as_secs_f64() + half, resource.of(cell).mean()?))).collect()
 }

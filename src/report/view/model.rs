@@ -231,7 +231,7 @@ fn generator(judgement: &Judgement, summary: &Summary, shown: &Tally) -> Generat
 /// The whole run in at most [`MOST_POINTS`] stretches as wide as each other, without the one that is under way.
 fn points(timeline: &Timeline, now: Moment) -> Vec<Point> {
     let width = timeline.width();
-    let cells = timeline.cells();
+    let cells: Vec<&Cell> = timeline.cells().collect();
     let ended = cells.partition_point(|cell| timeline.start_of(cell).after(width) <= now);
     let cells = &cells[..ended];
     let Some(last) = cells.last() else { return Vec::new() };
@@ -242,7 +242,7 @@ fn points(timeline: &Timeline, now: Moment) -> Vec<Point> {
     let point = |place: u64| {
         let from = cells.partition_point(|cell| cell.index < place * group);
         let until = cells.partition_point(|cell| cell.index < (place + 1) * group);
-        let cells: Vec<&Cell> = cells[from..until].iter().collect();
+        let cells = &cells[from..until];
         let ended: u64 = cells.iter().map(|cell| cell.ended()).sum();
         let bad: u64 = cells.iter().map(|cell| cell.bad()).sum();
         Point {
@@ -250,7 +250,7 @@ fn points(timeline: &Timeline, now: Moment) -> Vec<Point> {
             intended: cells.iter().map(|cell| cell.expected).sum::<f64>() / seconds,
             achieved: cells.iter().map(|cell| f64::from(cell.came)).sum::<f64>() / seconds,
             bad: if ended == 0 { 0.0 } else { bad as f64 / ended as f64 },
-            p95: p95(&cells),
+            p95: p95(cells),
         }
     };
     (0..full).map(point).collect()

@@ -67,13 +67,8 @@ impl Sampled {
             (end.as_nanos() as f64, sum)
         });
         let within = within.collect();
-        let mut borders: Vec<u128> = tally
-            .timeline
-            .cells()
-            .iter()
-            .flat_map(|cell| cell.response.buckets())
-            .map(|(end, _)| end.as_nanos())
-            .collect();
+        let mut borders: Vec<u128> =
+            tally.timeline.cells().flat_map(|cell| cell.response.buckets()).map(|(end, _)| end.as_nanos()).collect();
         borders.sort_unstable();
         borders.dedup();
         let borders = borders.into_iter().map(|border| (border as f64, OnceCell::new())).collect();
@@ -134,7 +129,7 @@ impl Sampled {
         let came = |cell: &Cell| if in_time(cell) { f64::from(cell.came) } else { 0.0 };
         // A call that took the place of another operation ends where it was perhaps not scheduled.
         let due = |cell: &Cell| f64::from(cell.scheduled).max(ended(cell));
-        let scheduled = self.tally.timeline.cells().iter().map(due).sum();
+        let scheduled = self.tally.timeline.cells().map(due).sum();
         (Border { above: self.tally.came_by(self.end) as f64, ..self.varies(came, due, |_, _| 1.0) }, scheduled)
     }
 
@@ -146,7 +141,7 @@ impl Sampled {
         whole: impl Fn(&Cell) -> f64,
         independent: impl Fn(f64, f64) -> f64,
     ) -> Border {
-        let cells = self.tally.timeline.cells().iter().map(|cell| (part(cell), whole(cell)));
+        let cells = self.tally.timeline.cells().map(|cell| (part(cell), whole(cell)));
         let cells: Vec<(f64, f64)> = cells.filter(|(_, all)| *all > 0.0).collect();
         let (above, all) = cells.iter().fold((0.0, 0.0), |(above, all), cell| (above + cell.0, all + cell.1));
         let share = if all > 0.0 { above / all } else { 0.0 };
