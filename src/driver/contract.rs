@@ -379,7 +379,7 @@ fn a_connection_that_the_server_closed_meanwhile_is_not_used() {
 
 #[test]
 fn however_many_connections_the_server_closed_meanwhile_none_of_them_is_used() {
-    const MANY: usize = 300;
+    const MANY: usize = 150;
     run(async {
         let server = Scripted::start(|number, request| {
             let ok = Step::Send(http("200 OK", JSON, &OK.replace("4711", &id_of(request).to_string())));

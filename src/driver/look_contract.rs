@@ -165,11 +165,14 @@ fn a_request_of_which_a_part_is_written_keeps_the_lane_awake() {
     run(async {
         let lane = Lane::drowsy().await;
         let _spawns = lane.enter();
-        let large = Call { arguments: format!(r#"{{"note":"{}"}}"#, "x".repeat(64 << 20)), ..call(1000) };
+        let large = Call { arguments: format!(r#"{{"note":"{}"}}"#, "x".repeat(16 << 20)), ..call(1000) };
         let driver = Rc::clone(&lane.driver);
-        tokio::task::spawn_local(async move { driver.call(&large).await });
+        let sending = tokio::task::spawn_local(async move { driver.call(&large).await });
         assert!(lane.driver.may_nap());
         lane.turn();
         assert!(!lane.driver.may_nap(), "the event loop tells when there is room for more");
+        sending.abort();
+        lane.turn();
+        assert!(lane.driver.may_nap(), "nothing is left to be written");
     });
 }

@@ -43,8 +43,13 @@ impl Naps {
     /// Keeps the lane awake while the guard lives: somebody waits for a connection, a session or an errand, of which each step would
     /// otherwise be as late as the next arrival.
     pub(super) fn stay_awake(&self) -> Awake<'_> {
-        self.awake.update(|awake| awake + 1);
+        self.keep_awake(true);
         Awake(self)
+    }
+
+    /// Somebody more keeps the lane awake, or one less: who cannot hold a guard.
+    pub(super) fn keep_awake(&self, more: bool) {
+        self.awake.update(|awake| if more { awake + 1 } else { awake - 1 });
     }
 
     /// Notes that a reply came in so many reads so far, the last of them stamped or not.
@@ -97,7 +102,7 @@ pub(super) struct Awake<'a>(&'a Naps);
 
 impl Drop for Awake<'_> {
     fn drop(&mut self) {
-        self.0.awake.update(|awake| awake - 1);
+        self.0.keep_awake(false);
     }
 }
 

@@ -39,8 +39,10 @@ enum Rest {
     Hopeless,
 }
 
-/// How many idle connections are closed in one go. Fewer than the runtime lets one task hear of before it hears of nothing.
-const CLOSED_AT_ONCE: usize = 64;
+/// How many idle connections are closed in one go.
+const CLOSED_AT_ONCE: usize = 128;
+/// How many that the server has closed one call throws away. The runtime lets it hear of 128 before it hears of nothing.
+const CLOSED_BY_CALL: usize = 64;
 
 impl<C: Clock + 'static> Pool<C> {
     /// A pool that keeps at most `most` connections, each at most for `idle`.
@@ -76,7 +78,7 @@ impl<C: Clock + 'static> Pool<C> {
         let mut avoided = None;
         let mut found = None;
         let mut closed = 0;
-        while closed < CLOSED_AT_ONCE
+        while closed < CLOSED_BY_CALL
             && let Some((mut connection, since)) = self.ready.pop()
         {
             if avoid == Some(connection.id) {

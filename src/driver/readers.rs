@@ -28,7 +28,7 @@ pub(super) struct Readers {
     others: Cell<usize>,
     /// How many looks are left that ask nobody.
     skipped: Cell<u32>,
-    /// How many there were after the last look that was in vain; none, where the last was not.
+    /// How many there will be after the next look that is in vain; none, where the last that asked was not.
     skips: Cell<u32>,
     /// How often the lane has begun a wait that it may sleep through.
     waits: Cell<u64>,
@@ -100,11 +100,15 @@ impl Place {
 }
 
 impl Readers {
-    /// Gives `reader` a place, unless it has one, there is none, or nobody is asked at present: it waits, and `waker` has it read.
-    pub(super) fn wait(&self, reader: &Rc<Reader>, waker: &Waker) {
+    /// Gives `reader` a place, unless it has one, there is none, nobody is asked at present, or no lane may sleep (`may` is not so): it
+    /// waits, and `waker` has it read.
+    pub(super) fn wait(&self, reader: &Rc<Reader>, waker: &Waker, may: bool) {
         if let Some(known) = reader.waker.take() {
             reader.waker.set(Some(if known.will_wake(waker) { known } else { waker.clone() }));
-        } else if !reader.is_other.get() && !self.give_place(reader, waker) {
+            return;
+        }
+        let is_known = reader.is_other.get() || (may && self.give_place(reader, waker));
+        if !is_known {
             reader.is_other.set(true);
             self.others.update(|others| others + 1);
         }
@@ -144,8 +148,9 @@ impl Readers {
     /// who wait; it asks nobody where that was in vain lately. `turn` runs whoever was woken, and says whether there is time for more.
     pub(super) fn look(&self, whom: Whom, turn: &dyn Fn() -> bool) -> bool {
         if let Some(left) = self.skipped.get().checked_sub(1) {
-            self.skipped.set(left);
-            return false;
+            let is_idle = self.others.get() == 0 && self.waiting_since_before(u64::MAX) == 0;
+            self.skipped.set(if is_idle { 0 } else { left });
+            return is_idle;
         }
         // Who came between the last two beginnings was there at the last one only.
         let until = match whom {
@@ -172,10 +177,11 @@ impl Readers {
         self.others.get() == 0
     }
 
-    /// A look was in vain: the next ones ask nobody, twice as many as after the one before.
+    /// A look was in vain: the next ones ask nobody, none after the first such look in a row, then twice as many each time.
     fn in_vain(&self) -> bool {
-        self.skips.update(|skips| (2 * skips + 1).min(MOST_SKIPPED));
-        self.skipped.set(self.skips.get());
+        let skips = self.skips.get();
+        self.skipped.set(skips);
+        self.skips.set((2 * skips + 1).min(MOST_SKIPPED));
         false
     }
 
@@ -245,7 +251,7 @@ mod tests {
 
         fn wait(&self, lines: &[usize]) {
             for Line { reader, task, .. } in lines.iter().map(|line| &self.lines[*line]) {
-                self.readers.wait(reader, &Waker::from(Arc::clone(task)));
+                self.readers.wait(reader, &Waker::from(Arc::clone(task)), true);
             }
         }
 
@@ -355,7 +361,6 @@ mod tests {
         lane.answer(&all);
         assert_eq!(lane.look(), (vec![], false), "the system knows better");
         lane.leave(&all[ONE_LOOK..MOST]);
-        lane.skip(1);
         let most = (0..ONE_LOOK).filter(|line| *line != 7).chain([7]).map(|line| (line, true));
         assert_eq!(lane.look(), (most.collect(), false), "two have no place");
         lane.leave(&[MOST]);
@@ -368,6 +373,7 @@ mod tests {
     fn asking_in_vain_is_done_ever_more_rarely_and_as_before_once_it_was_not() {
         let lane = Lane::of(3);
         lane.wait(&[0]);
+        assert_eq!(lane.look(), (vec![(0, false)], false));
         for skipped in [1, 3, 7, 15, 31, 63, 127, 127] {
             assert_eq!(lane.look(), (vec![(0, false)], false));
             lane.wait(&[1]);
@@ -378,13 +384,41 @@ mod tests {
         lane.answer(&[0]);
         lane.wait(&[2]);
         assert_eq!(lane.look(), (vec![(0, true), (2, false)], false));
-        assert_eq!(lane.look(), (vec![(2, false)], false));
-        lane.skip(1);
-        assert_eq!(lane.look(), (vec![(2, false)], false));
+        for _ in 0..2 {
+            assert_eq!(lane.look(), (vec![(2, false)], false));
+        }
         lane.wait(&[0]);
         lane.answer(&[2]);
-        lane.skip(3);
+        lane.skip(1);
         assert_eq!(lane.look(), (vec![(2, true)], false), "one more waits");
+        lane.leave(&[0]);
+        assert_eq!(lane.look(), (vec![], true));
+    }
+
+    #[test]
+    fn looks_that_ask_nobody_are_over_once_nobody_waits() {
+        let lane = Lane::of(2);
+        lane.wait(&[0]);
+        for _ in 0..4 {
+            lane.look();
+        }
+        lane.wait(&[1]);
+        lane.leave(&[0]);
+        lane.skip(1);
+        lane.leave(&[1]);
+        assert_eq!(lane.look(), (vec![], true));
+        lane.wait(&[0]);
+        assert_eq!(lane.look(), (vec![(0, false)], false));
+    }
+
+    #[test]
+    fn who_comes_while_no_lane_may_sleep_has_no_place_and_is_known_to_wait() {
+        let lane = Lane::of(2);
+        let Line { reader, task, .. } = &lane.lines[0];
+        lane.readers.wait(reader, &Waker::from(Arc::clone(task)), false);
+        lane.wait(&[1]);
+        lane.answer(&[0, 1]);
+        assert_eq!(lane.look(), (vec![(1, true)], false));
         lane.leave(&[0]);
         assert_eq!(lane.look(), (vec![], true));
     }
@@ -414,7 +448,6 @@ mod tests {
             true
         });
         assert!(!all);
-        lane.skip(1);
         // Nobody polls it: that it was asked is forgotten.
         assert!(!lane.readers.look(Whom::All, &|| true));
         assert!(!lane.lines[1].reader.take_order());

@@ -49,6 +49,8 @@ pub(super) struct Tap<C> {
     pub(super) first_byte: Cell<Option<Moment>>,
     /// When what was read last was received, where the system says so.
     pub(super) received: Cell<Option<Moment>>,
+    /// Whether what is to be sent waits for room.
+    is_blocked: Cell<bool>,
     /// How often anything was read since the call began.
     reads: Cell<u32>,
     /// While the head of an answer is waited for: how many bytes may still come before it is complete.
@@ -113,6 +115,7 @@ impl<C> Tap<C> {
                 sent,
                 first_byte,
                 received: Cell::new(None),
+                is_blocked: Cell::new(false),
                 reads: Cell::new(0),
                 head: Cell::new(None),
                 reader: Rc::default(),
@@ -120,6 +123,14 @@ impl<C> Tap<C> {
             }),
             id,
         )
+    }
+
+    /// Notes whether what is to be sent waits for room: the event loop tells when there is some, and a lane that sleeps would hear of
+    /// that late.
+    fn block(&self, is_blocked: bool) {
+        if self.is_blocked.replace(is_blocked) != is_blocked {
+            self.shared.naps.keep_awake(is_blocked);
+        }
     }
 
     /// Forgets the call before.
@@ -167,6 +178,7 @@ impl Many {
 impl<C> Drop for Tap<C> {
     fn drop(&mut self) {
         self.shared.open.update(|open| open - 1);
+        self.block(false);
         self.shared.readers.leave(&self.reader);
     }
 }
@@ -185,8 +197,8 @@ impl<C: Clock, S: Received> Wire<C, S> {
             }
             return Poll::Ready(read.map(|_| ()));
         }
-        if head.get().is_some() && shared.naps.are_harmless() {
-            shared.readers.wait(reader, cx.waker());
+        if head.get().is_some() {
+            shared.readers.wait(reader, cx.waker(), shared.naps.are_harmless());
         }
         Poll::Pending
     }
@@ -234,10 +246,12 @@ impl<C: Clock, S: AsyncWrite + Unpin> AsyncWrite for Wire<C, S> {
         // Before the write: on a fast network the answer can be there before the call into the kernel returns.
         let now = self.tap.sent.get().is_none().then(|| self.tap.shared.clock.now());
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        if !matches!(written, Poll::Ready(Ok(count)) if count == bytes.len()) {
-            // The event loop tells when there is room for the rest.
-            self.tap.shared.naps.wake();
-        }
+        let is_blocked = match &written {
+            Poll::Ready(Ok(count)) => *count < bytes.len(),
+            Poll::Ready(Err(_)) => false,
+            Poll::Pending => true,
+        };
+        self.tap.block(is_blocked);
         if let Poll::Ready(Ok(count @ 1..)) = written {
             let tap = &*self.tap;
             tap.shared.sent.update(|bytes| bytes + count as u64);

@@ -282,7 +282,11 @@ impl<C: Stretch> TryFrom<Saved<C>> for Timeline<C> {
         if !ascend || !possible {
             return Err(Unreadable::Disorder);
         }
-        Ok(Self { width, lively: cells, ..Self::default() })
+        let mut timeline = Self { width, lively: cells, ..Self::default() };
+        while timeline.lively.len() > most(timeline.width) {
+            timeline.fold();
+        }
+        Ok(timeline)
     }
 }
 

@@ -39,7 +39,9 @@ fn answered_after(bench: &mut Bench, delay: Duration, rate: u32, tool: Tool) {
     super::cost::add(bench, PART, &case, tool, &seen);
     let period = Duration::from_secs(1) / rate;
     let errors = errors(&in_window(bench.arrivals(tool), watch), period.as_nanos() as f64);
-    if !errors.is_empty() {
+    if errors.is_empty() {
+        bench.trouble(PART, &case, tool, "made no call while it was looked at");
+    } else {
         bench.add(Figure::new(PART, &case, ERROR, "µs"), tool, quantile(&errors, 0.99) / 1e3);
     }
 }
