@@ -37,8 +37,9 @@ fn serve(listener: &TcpListener, told: &mpsc::Sender<()>) -> std::io::Result<()>
             }
             let text = String::from_utf8_lossy(&room[..count]);
             if count == room.len() || !text.starts_with("POST") {
-                // A part of something large, which is never answered.
-                continue;
+                // A part of something large: no more of it is read, nor is any of it answered.
+                drop(listener.accept());
+                return Ok(());
             }
             let id = id_of(&text);
             let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[]}}}}"#);

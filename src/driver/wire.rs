@@ -273,3 +273,50 @@ impl<C: Clock, S: AsyncWrite + Unpin> AsyncWrite for Wire<C, S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::contract::Ticking;
+    use super::*;
+
+    /// So many bytes it takes at the next write, or none, or it fails.
+    struct Narrow(Poll<io::Result<usize>>);
+
+    impl AsyncWrite for Narrow {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            std::mem::replace(&mut self.0, Poll::Pending)
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn a_lane_is_kept_awake_while_what_is_to_be_sent_waits_for_room_and_no_longer() {
+        let shared = Shared::new(Ticking::default());
+        (0..1000).for_each(|_| shared.naps.reply(1, true));
+        let wire = || Wire { stream: Narrow(Poll::Pending), tap: Tap::open(&shared, None).0 };
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut sleeps_after = |wire: &mut Wire<_, Narrow>, written| {
+            wire.stream.0 = written;
+            let _ = Pin::new(wire).poll_write(&mut cx, b"words");
+            shared.naps.are_harmless()
+        };
+        let mut one = wire();
+        assert!(sleeps_after(&mut one, Poll::Ready(Ok(5))));
+        assert!(!sleeps_after(&mut one, Poll::Ready(Ok(3))));
+        assert!(!sleeps_after(&mut one, Poll::Pending));
+        let mut other = wire();
+        assert!(!sleeps_after(&mut other, Poll::Ready(Ok(4))));
+        assert!(!sleeps_after(&mut one, Poll::Ready(Ok(5))), "the other waits");
+        assert!(sleeps_after(&mut other, Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))));
+        assert!(!sleeps_after(&mut other, Poll::Pending));
+        drop(other);
+        assert!(shared.naps.are_harmless());
+    }
+}

@@ -402,6 +402,18 @@ mod tests {
     }
 
     #[test]
+    fn more_seconds_than_a_run_keeps_are_folded_as_they_are_read() {
+        for (seconds, width, cells) in [(600, 1, 600), (601, 10, 61), (3600, 10, 360)] {
+            let saved: Vec<_> = (0..seconds).map(|second| format!(r#"{{"index":{second},"ok":2}}"#)).collect();
+            let text = format!(r#"{{"width":1,"cells":[{}]}}"#, saved.join(","));
+            let timeline: Timeline = serde_json::from_str(&text).unwrap();
+            assert_eq!((timeline.width().as_secs(), timeline.cells().count()), (width, cells));
+            assert!(timeline.cells().map(|cell| cell.index).eq(0..cells as u64));
+            assert_eq!(timeline.cells().map(|cell| cell.ok).sum::<u32>(), 2 * seconds);
+        }
+    }
+
+    #[test]
     fn copies_share_what_has_settled_and_keep_it_as_it_was_when_something_is_added_after_all() {
         let mut timeline = Timeline::default();
         assert_eq!(settled(&mut timeline, &[0, 1, 2, 3, 4]), [true, true, true, false, false]);
